@@ -1,0 +1,104 @@
+package io.gradus.core;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+
+/**
+ * Where a tensor lives and its operations run: a type such as {@code cpu} or {@code cuda} and a
+ * number among the devices of that type. Only {@link #best()} chooses; every other way of naming a
+ * device gives exactly that one or fails with the reason.
+ *
+ * @param type lower-case type
+ * @param index number among the devices of the type, from 0
+ */
+public record Device(String type, int index) {
+
+  /** The processor; always usable. */
+  public static Device cpu() {
+    return Holder.CPU;
+  }
+
+  /**
+   * An NVIDIA GPU.
+   *
+   * @throws DeviceException when it cannot be used, with the reason and the remedy
+   */
+  public static Device cuda(int index) {
+    return of("cuda", index);
+  }
+
+  /**
+   * The device of a type and number.
+   *
+   * @throws DeviceException when there is none or it cannot be used, with the reason
+   */
+  public static Device of(String type, int index) {
+    Device wanted = new Device(type, index);
+    List<String> usable = new ArrayList<>();
+    for (DeviceInfo info : all()) {
+      if (info.device().equals(wanted)) {
+        String problem = info.problem();
+        if (problem != null) {
+          throw new DeviceException("[device] " + wanted + " cannot be used: " + problem);
+        }
+        return info.device();
+      }
+      if (info.usable()) {
+        usable.add(info.device().toString());
+      }
+    }
+    throw new DeviceException(
+        "[device] this build knows no device " + wanted + "; usable are " + usable);
+  }
+
+  /**
+   * The device named by text: {@code auto} for {@link #best()}, a type ({@code cpu}) or a type with
+   * a number ({@code cuda:1}).
+   *
+   * @throws DeviceException when there is none or it cannot be used, with the reason
+   */
+  public static Device parse(String text) {
+    if (text.equals("auto")) {
+      return best();
+    }
+    int colon = text.indexOf(':');
+    try {
+      return colon < 0
+          ? of(text, 0)
+          : of(text.substring(0, colon), Integer.parseInt(text.substring(colon + 1)));
+    } catch (NumberFormatException e) {
+      throw new DeviceException(
+          "[device] cannot read '" + text + "': write auto, cpu, or a type and a number as cuda:0");
+    }
+  }
+
+  /** The usable device of the highest rank; logs nothing: its {@link #toString} says which. */
+  public static Device best() {
+    return all().stream()
+        .filter(DeviceInfo::usable)
+        .max(Comparator.comparingInt(DeviceInfo::rank))
+        .map(DeviceInfo::device)
+        .orElseThrow(() -> new DeviceException("[device] no backend is on the class path"));
+  }
+
+  /** Every device the backends on the class path know, usable or not. */
+  public static List<DeviceInfo> all() {
+    List<DeviceInfo> out = new ArrayList<>();
+    for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
+      out.addAll(provider.devices());
+    }
+    return out;
+  }
+
+  /** The type, and the number where it is not 0 or the type has several devices. */
+  @Override
+  public String toString() {
+    return type.equals("cpu") && index == 0 ? type : type + ":" + index;
+  }
+
+  private static final class Holder {
+    static final Device CPU = new Device("cpu", 0);
+  }
+}
