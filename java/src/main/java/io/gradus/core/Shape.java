@@ -203,6 +203,10 @@ public final class Shape {
         Checks.shape(hole < 0, "[reshape] only one extent can be -1: %s", Arrays.toString(target));
         hole = i;
       } else {
+        Checks.shape(
+            target[i] >= 0,
+            "[reshape] extents cannot be negative, but for one -1: %s",
+            Arrays.toString(target));
         known *= target[i];
       }
     }
