@@ -1,0 +1,5 @@
+package io.gradus.backend;
+
+/** Everything a device can do: the primitives and every op group. */
+public interface Backend
+    extends ConvOps, PoolOps, EmbeddingOps, NormOps, DropoutOps, SoftmaxOps, LossOps, OptimOps {}

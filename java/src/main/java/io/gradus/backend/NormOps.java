@@ -1,0 +1,265 @@
+package io.gradus.backend;
+
+import io.gradus.core.DType;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Batch and layer normalisation. Statistics are means of squared distances from the mean, never
+ * E[x^2] - E[x]^2. For 16-bit x the statistics, and the weights if wished, are FLOAT32.
+ */
+public interface NormOps extends Primitives {
+  /**
+   * Statistics of every column of x and the moving averages of layers in training:
+   *
+   * <pre>{@code
+   * mean = sum(x) / rows;  variance = sum((x - mean)^2) / rows;  invStd = 1 / sqrt(variance + eps)
+   * runningMean = (1 - momentum) runningMean + momentum mean
+   * runningVar  = (1 - momentum) runningVar  + momentum variance rows / (rows - 1)
+   * }</pre>
+   *
+   * @param x [rows, channels], rows at least 2
+   * @param mean [channels]
+   * @param invStd [channels]
+   * @param runningMean [channels], updated, or null
+   * @param runningVar [channels], updated, or null
+   * @param rows values per channel
+   * @param channels columns
+   * @param momentum weight of this batch in the moving averages
+   * @param eps added to the variance
+   */
+  default void batchNormStatistics(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      long rows,
+      long channels,
+      double momentum,
+      double eps) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, channels);
+      Buffer wide = scratch.as(dtype, x);
+      Buffer average = m.vector(BinaryOp.DIV, m.sumOfColumns(wide), (double) rows);
+      Buffer distance = m.apply(BinaryOp.SUB, wide, average, m.row);
+      Buffer squares = m.sumOfColumns(m.apply(BinaryOp.MUL, distance, distance, m.full));
+      Buffer variance = m.vector(BinaryOp.DIV, squares, (double) rows);
+      m.store(average, mean);
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, eps)), invStd);
+      if (runningMean != null) {
+        movingAverage(m, scratch.as(dtype, runningMean), average, momentum, runningMean);
+      }
+      if (runningVar != null) {
+        Buffer unbiased = m.vector(BinaryOp.DIV, squares, rows - 1.0);
+        movingAverage(m, scratch.as(dtype, runningVar), unbiased, momentum, runningVar);
+      }
+    }
+  }
+
+  private static void movingAverage(
+      Rows m, Buffer before, Buffer batch, double momentum, Buffer target) {
+    Buffer kept = m.vector(BinaryOp.MUL, before, 1 - momentum);
+    m.store(m.vector(BinaryOp.ADD, kept, m.vector(BinaryOp.MUL, batch, momentum)), target);
+  }
+
+  /**
+   * y = activation((x - mean) invStd weight + bias + residual), statistics and weights by column.
+   *
+   * @param x [rows, channels]
+   * @param mean [channels]
+   * @param invStd [channels]
+   * @param weight [channels], or null for 1
+   * @param bias [channels], or null for 0
+   * @param residual [rows, channels], or null for 0
+   * @param y [rows, channels]
+   * @param rows rows
+   * @param channels columns
+   * @param activation applied last
+   */
+  default void batchNormApply(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      long rows,
+      long channels,
+      Activation activation) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, channels);
+      Buffer distance = m.apply(BinaryOp.SUB, scratch.as(dtype, x), mean, m.row);
+      Buffer out = m.apply(BinaryOp.MUL, distance, invStd, m.row);
+      out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
+      out = m.applyIfPresent(BinaryOp.ADD, out, bias, m.row);
+      out = m.applyIfPresent(BinaryOp.ADD, out, residual, m.full);
+      if (activation == Activation.RELU) {
+        out = m.apply(UnaryOp.RELU, out);
+      }
+      m.store(out, y);
+    }
+  }
+
+  /**
+   * Gradients of {@link #batchNormApply}, and in training of {@link #batchNormStatistics} before
+   * it. With g = gradY where the activation let the value pass, else 0, and n = (x - mean) invStd:
+   *
+   * <pre>{@code
+   * gradBias = sum(g);  gradWeight = sum(g n);  gradResidual = g
+   * gradX = weight invStd (g - gradBias / rows - n gradWeight / rows)     in training
+   * gradX = weight invStd g                                               else
+   * }</pre>
+   *
+   * @param gradY [rows, channels]
+   * @param x [rows, channels]
+   * @param y the output, whose sign is the mask of RELU; null for NONE
+   * @param mean [channels]
+   * @param invStd [channels]
+   * @param weight [channels], or null for 1
+   * @param gradX [rows, channels], or null where not wanted
+   * @param gradWeight [channels], or null
+   * @param gradBias [channels], or null
+   * @param gradResidual [rows, channels], or null
+   * @param rows rows
+   * @param channels columns
+   * @param training whether the statistics came from x
+   */
+  default void batchNormBackward(
+      Buffer gradY,
+      Buffer x,
+      @Nullable Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      @Nullable Buffer gradResidual,
+      long rows,
+      long channels,
+      boolean training) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, channels);
+      Buffer g = scratch.as(dtype, gradY);
+      if (y != null) {
+        g = m.wherePositive(scratch.as(dtype, y), g);
+      }
+      Buffer distance = m.apply(BinaryOp.SUB, scratch.as(dtype, x), mean, m.row);
+      Buffer normalised = m.apply(BinaryOp.MUL, distance, invStd, m.row);
+      Buffer sumG = m.sumOfColumns(g);
+      Buffer sumGn = m.sumOfColumns(m.apply(BinaryOp.MUL, g, normalised, m.full));
+      m.store(g, gradResidual);
+      m.store(sumG, gradBias);
+      m.store(sumGn, gradWeight);
+      if (gradX == null) {
+        return;
+      }
+      Buffer out = g;
+      if (training) {
+        Buffer slope = m.vector(BinaryOp.DIV, sumGn, (double) rows);
+        out = m.apply(BinaryOp.SUB, g, m.vector(BinaryOp.DIV, sumG, (double) rows), m.row);
+        Buffer along = m.apply(BinaryOp.MUL, normalised, slope, m.row);
+        out = m.apply(BinaryOp.SUB, out, along, m.full);
+      }
+      out = m.apply(BinaryOp.MUL, out, invStd, m.row);
+      m.store(m.applyIfPresent(BinaryOp.MUL, out, weight, m.row), gradX);
+    }
+  }
+
+  /**
+   * y = (x - mean) invStd weight + bias, statistics by row, weights by column.
+   *
+   * @param x [rows, cols]
+   * @param weight [cols], or null for 1
+   * @param bias [cols], or null for 0
+   * @param y [rows, cols]
+   * @param mean receives the mean of every row, [rows]
+   * @param invStd receives 1 / sqrt(variance + eps) of every row, [rows]
+   * @param rows rows
+   * @param cols columns, at least 1
+   * @param eps added to the (biased) variance
+   */
+  default void layerNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      long rows,
+      long cols,
+      double eps) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Buffer wide = scratch.as(dtype, x);
+      m.store(m.vector(BinaryOp.DIV, m.sumOfRows(wide), (double) cols), mean);
+      Buffer distance = m.apply(BinaryOp.SUB, wide, mean, m.column);
+      Buffer squares = m.sumOfRows(m.apply(BinaryOp.MUL, distance, distance, m.full));
+      Buffer variance = m.vector(BinaryOp.DIV, squares, (double) cols);
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, eps)), invStd);
+      Buffer out = m.apply(BinaryOp.MUL, distance, invStd, m.column);
+      out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
+      m.store(m.applyIfPresent(BinaryOp.ADD, out, bias, m.row), y);
+    }
+  }
+
+  /**
+   * Gradients of {@link #layerNormForward}. With n = (x - mean) invStd and h = gradY weight:
+   *
+   * <pre>{@code
+   * gradBias = sum over rows of gradY;  gradWeight = sum over rows of gradY n
+   * gradX = invStd (h - mean(h) - n mean(h n)), means over columns
+   * }</pre>
+   *
+   * @param gradY [rows, cols]
+   * @param x [rows, cols]
+   * @param mean [rows]
+   * @param invStd [rows]
+   * @param weight [cols], or null for 1
+   * @param gradX [rows, cols], or null where not wanted
+   * @param gradWeight [cols], or null
+   * @param gradBias [cols], or null
+   * @param rows rows
+   * @param cols columns, at least 1
+   */
+  default void layerNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      long rows,
+      long cols) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Buffer g = scratch.as(dtype, gradY);
+      Buffer distance = m.apply(BinaryOp.SUB, scratch.as(dtype, x), mean, m.column);
+      Buffer normalised = m.apply(BinaryOp.MUL, distance, invStd, m.column);
+      if (gradWeight != null) {
+        m.store(m.sumOfColumns(m.apply(BinaryOp.MUL, g, normalised, m.full)), gradWeight);
+      }
+      if (gradBias != null) {
+        m.store(m.sumOfColumns(g), gradBias);
+      }
+      if (gradX == null) {
+        return;
+      }
+      Buffer h = m.applyIfPresent(BinaryOp.MUL, g, weight, m.row);
+      Buffer level = m.vector(BinaryOp.DIV, m.sumOfRows(h), (double) cols);
+      Buffer product = m.apply(BinaryOp.MUL, h, normalised, m.full);
+      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) cols);
+      Buffer out = m.apply(BinaryOp.SUB, h, level, m.column);
+      out = m.apply(BinaryOp.SUB, out, m.apply(BinaryOp.MUL, normalised, slope, m.column), m.full);
+      m.store(m.apply(BinaryOp.MUL, out, invStd, m.column), gradX);
+    }
+  }
+}

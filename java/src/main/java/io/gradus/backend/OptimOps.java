@@ -1,0 +1,278 @@
+package io.gradus.backend;
+
+import io.gradus.core.DType;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Optimizer updates over flat parameters of n elements, in place. The learning rate and the number
+ * of the step live on the device, in double precision, so that a captured step replays exactly;
+ * what follows from them is computed in double precision and rounded once to the parameters' type.
+ * All states have the parameters' type (FLOAT32 or FLOAT64).
+ */
+public interface OptimOps extends Primitives {
+  /**
+   * Stochastic gradient descent; d is the direction that the momentum buffer b, if any, gives.
+   *
+   * <pre>{@code
+   * g = grad + weightDecay param
+   * b = g                                    at step 1
+   * b = momentum b + (1 - dampening) g       later
+   * d = nesterov ? g + momentum b : b        (g without momentum)
+   * param = param - lr d
+   * }</pre>
+   *
+   * @param grad [n], read
+   * @param param [n], updated
+   * @param velocity [n], updated; null without momentum
+   * @param lr FLOAT64 [1]
+   * @param step INT64 [1], the number of this step, from 1
+   * @param n elements
+   * @param momentum weight of the past
+   * @param dampening what is taken from the weight of the gradient
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param nesterov whether the direction looks ahead
+   */
+  default void sgd(
+      Buffer grad,
+      Buffer param,
+      @Nullable Buffer velocity,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double momentum,
+      double dampening,
+      double weightDecay,
+      boolean nesterov) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, param.dtype(), 1, n);
+      Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
+      Buffer g = withDecay(m, grad, param, weightDecay);
+      Buffer direction = g;
+      if (velocity != null) {
+        // 1 at the first step and 1 - dampening later: the empty buffer takes the whole gradient.
+        Buffer later = scratch.take(DType.BOOL, 1);
+        long[] unit = {1};
+        Buffer first = scratch.scalar(DType.INT64, 1);
+        this.compare(CompareOp.GT, step, unit, first, unit, later, unit);
+        Buffer isLater = scratch.as(DType.FLOAT64, later);
+        Buffer share = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, isLater, -dampening), 1);
+        Buffer fresh = m.apply(BinaryOp.MUL, g, scratch.as(param.dtype(), share), m.scalar);
+        Buffer kept = m.apply(BinaryOp.MUL, velocity, momentum);
+        m.store(m.apply(BinaryOp.ADD, kept, fresh, m.full), velocity);
+        direction =
+            nesterov
+                ? m.apply(BinaryOp.ADD, g, m.apply(BinaryOp.MUL, velocity, momentum), m.full)
+                : velocity;
+      }
+      descend(m, scratch, param, direction, lr);
+    }
+  }
+
+  /**
+   * Adam, with weight decay as a part of the gradient (L2) or decoupled from it (AdamW).
+   *
+   * <pre>{@code
+   * param = param (1 - lr weightDecay)                 if decoupled
+   * g     = grad, or grad + weightDecay param          if not decoupled
+   * mean     = mean + (1 - beta1) (g - mean)
+   * variance = beta2 variance + (1 - beta2) g^2
+   * param = param - lr / (1 - beta1^step) mean / (sqrt(variance) / sqrt(1 - beta2^step) + eps)
+   * }</pre>
+   *
+   * @param grad [n], read
+   * @param param [n], updated
+   * @param mean [n], first moment, updated
+   * @param variance [n], second moment, updated
+   * @param lr FLOAT64 [1]
+   * @param step INT64 [1], the number of this step, from 1
+   * @param n elements
+   * @param beta1 decay of the first moment
+   * @param beta2 decay of the second moment
+   * @param eps added to the root
+   * @param weightDecay weight decay
+   * @param decoupled whether it acts on the parameters directly
+   */
+  default void adam(
+      Buffer grad,
+      Buffer param,
+      Buffer mean,
+      Buffer variance,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double beta1,
+      double beta2,
+      double eps,
+      double weightDecay,
+      boolean decoupled) {
+    try (Scratch scratch = new Scratch(this)) {
+      DType dtype = param.dtype();
+      Rows m = new Rows(this, scratch, dtype, 1, n);
+      Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
+      Buffer g = grad;
+      if (decoupled && weightDecay != 0) {
+        Buffer kept = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, lr, -weightDecay), 1);
+        m.store(m.apply(BinaryOp.MUL, param, scratch.as(dtype, kept), m.scalar), param);
+      } else {
+        g = withDecay(m, grad, param, weightDecay);
+      }
+      moveToward(m, mean, g, 1 - beta1);
+      decayToward(m, variance, m.apply(BinaryOp.MUL, g, g, m.full), beta2);
+      Buffer count = scratch.as(DType.FLOAT64, step);
+      Buffer rate = one.apply(BinaryOp.DIV, lr, bias(one, scratch, beta1, count), one.full);
+      Buffer spread = one.apply(UnaryOp.SQRT, bias(one, scratch, beta2, count));
+      Buffer root = m.apply(UnaryOp.SQRT, variance);
+      Buffer scaled = m.apply(BinaryOp.DIV, root, scratch.as(dtype, spread), m.scalar);
+      Buffer direction = m.apply(BinaryOp.DIV, mean, m.apply(BinaryOp.ADD, scaled, eps), m.full);
+      descend(m, scratch, param, direction, rate);
+    }
+  }
+
+  /**
+   * RMSprop, optionally centered and with momentum.
+   *
+   * <pre>{@code
+   * g      = grad + weightDecay param
+   * square = alpha square + (1 - alpha) g^2
+   * mean   = mean + (1 - alpha) (g - mean)                     if centered
+   * d      = g / (sqrt(square - mean^2) + eps)                 (mean = 0 if not centered)
+   * b      = momentum b + d                                    with momentum, then d = b
+   * param  = param - lr d
+   * }</pre>
+   *
+   * @param grad [n], read
+   * @param param [n], updated
+   * @param square [n], mean of squares, updated
+   * @param mean [n], mean of gradients, updated; null if not centered
+   * @param velocity [n], updated; null without momentum
+   * @param lr FLOAT64 [1]
+   * @param n elements
+   * @param alpha decay of the means
+   * @param eps added to the root
+   * @param momentum weight of the past directions
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   */
+  default void rmsProp(
+      Buffer grad,
+      Buffer param,
+      Buffer square,
+      @Nullable Buffer mean,
+      @Nullable Buffer velocity,
+      Buffer lr,
+      long n,
+      double alpha,
+      double eps,
+      double momentum,
+      double weightDecay) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, param.dtype(), 1, n);
+      Buffer g = withDecay(m, grad, param, weightDecay);
+      decayToward(m, square, m.apply(BinaryOp.MUL, g, g, m.full), alpha);
+      Buffer spread = square;
+      if (mean != null) {
+        moveToward(m, mean, g, 1 - alpha);
+        spread = m.apply(BinaryOp.SUB, square, m.apply(BinaryOp.MUL, mean, mean, m.full), m.full);
+      }
+      Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, spread), eps);
+      Buffer direction = m.apply(BinaryOp.DIV, g, root, m.full);
+      if (velocity != null) {
+        Buffer kept = m.apply(BinaryOp.MUL, velocity, momentum);
+        m.store(m.apply(BinaryOp.ADD, kept, direction, m.full), velocity);
+        direction = velocity;
+      }
+      descend(m, scratch, param, direction, lr);
+    }
+  }
+
+  /**
+   * Adagrad.
+   *
+   * <pre>{@code
+   * g     = grad + weightDecay param
+   * sum   = sum + g^2
+   * param = param - lr / (1 + (step - 1) lrDecay) g / (sqrt(sum) + eps)
+   * }</pre>
+   *
+   * @param grad [n], read
+   * @param param [n], updated
+   * @param sum [n], sum of squares, updated
+   * @param lr FLOAT64 [1]
+   * @param step INT64 [1], the number of this step, from 1
+   * @param n elements
+   * @param lrDecay decay of the learning rate
+   * @param eps added to the root
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   */
+  default void adagrad(
+      Buffer grad,
+      Buffer param,
+      Buffer sum,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double lrDecay,
+      double eps,
+      double weightDecay) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, param.dtype(), 1, n);
+      Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
+      Buffer g = withDecay(m, grad, param, weightDecay);
+      m.store(m.apply(BinaryOp.ADD, sum, m.apply(BinaryOp.MUL, g, g, m.full), m.full), sum);
+      Buffer before = one.apply(BinaryOp.SUB, scratch.as(DType.FLOAT64, step), 1);
+      Buffer slower = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, before, lrDecay), 1);
+      Buffer rate = one.apply(BinaryOp.DIV, lr, slower, one.full);
+      Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, sum), eps);
+      descend(m, scratch, param, m.apply(BinaryOp.DIV, g, root, m.full), rate);
+    }
+  }
+
+  /**
+   * The sum of squares, formed in double precision: it neither overflows nor loses small elements.
+   *
+   * @param x [n]
+   * @param out FLOAT64 [1]
+   * @param n elements
+   */
+  default void sumOfSquares(Buffer x, Buffer out, long n) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, DType.FLOAT64, 1, n);
+      Buffer wide = scratch.as(DType.FLOAT64, x);
+      reduce(ReduceOp.SUM, m.apply(BinaryOp.MUL, wide, wide, m.full), out, 1, n, 1);
+    }
+  }
+
+  /** g = grad + weightDecay param. */
+  private static Buffer withDecay(Rows m, Buffer grad, Buffer param, double weightDecay) {
+    return weightDecay == 0
+        ? grad
+        : m.apply(BinaryOp.ADD, grad, m.apply(BinaryOp.MUL, param, weightDecay), m.full);
+  }
+
+  /** average = average + share (x - average). */
+  private static void moveToward(Rows m, Buffer average, Buffer x, double share) {
+    Buffer distance = m.apply(BinaryOp.SUB, x, average, m.full);
+    Buffer way = m.apply(BinaryOp.MUL, distance, share);
+    m.store(m.apply(BinaryOp.ADD, average, way, m.full), average);
+  }
+
+  /** average = decay average + (1 - decay) x. */
+  private static void decayToward(Rows m, Buffer average, Buffer x, double decay) {
+    Buffer kept = m.apply(BinaryOp.MUL, average, decay);
+    Buffer fresh = m.apply(BinaryOp.MUL, x, 1 - decay);
+    m.store(m.apply(BinaryOp.ADD, kept, fresh, m.full), average);
+  }
+
+  /** 1 - beta^count. */
+  private static Buffer bias(Rows one, Scratch scratch, double beta, Buffer count) {
+    Buffer power = one.apply(BinaryOp.POW, scratch.scalar(DType.FLOAT64, beta), count, one.full);
+    return one.apply(BinaryOp.ADD, one.apply(UnaryOp.NEG, power), 1);
+  }
+
+  /** param = param - rate direction. */
+  private static void descend(
+      Rows m, Scratch scratch, Buffer param, Buffer direction, Buffer rate) {
+    Buffer factor = scratch.as(param.dtype(), rate);
+    Buffer way = m.apply(BinaryOp.MUL, direction, factor, m.scalar);
+    m.store(m.apply(BinaryOp.SUB, param, way, m.full), param);
+  }
+}
