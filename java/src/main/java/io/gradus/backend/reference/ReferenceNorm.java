@@ -1,0 +1,150 @@
+package io.gradus.backend.reference;
+
+import io.gradus.backend.Activation;
+import io.gradus.backend.Buffer;
+import io.gradus.backend.NormOps;
+import io.gradus.core.DType;
+import org.jspecify.annotations.Nullable;
+
+/** Normalisation in float32 loops; other types take the default bodies. */
+interface ReferenceNorm extends NormOps {
+  /** The threads that share the work. */
+  Parallel pool();
+
+  private static boolean isFloat(Buffer first, @Nullable Buffer... others) {
+    boolean all = first.dtype() == DType.FLOAT32;
+    for (Buffer other : others) {
+      all &= other == null || other.dtype() == DType.FLOAT32;
+    }
+    return all;
+  }
+
+  @Override
+  default void batchNormStatistics(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      long rows,
+      long channels,
+      double momentum,
+      double eps) {
+    if (isFloat(x, mean, runningMean, runningVar)) {
+      BatchNormKernels.statistics(
+          pool(), x, mean, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+    } else {
+      NormOps.super.batchNormStatistics(
+          x, mean, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+    }
+  }
+
+  @Override
+  default void batchNormApply(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      long rows,
+      long channels,
+      Activation activation) {
+    if (isFloat(x, mean, weight, bias, residual, y)) {
+      BatchNormKernels.apply(
+          pool(), x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+    } else {
+      NormOps.super.batchNormApply(
+          x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+    }
+  }
+
+  @Override
+  default void batchNormBackward(
+      Buffer gradY,
+      Buffer x,
+      @Nullable Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      @Nullable Buffer gradResidual,
+      long rows,
+      long channels,
+      boolean training) {
+    if (isFloat(x, gradY, y, mean, weight)) {
+      BatchNormGradients.backward(
+          pool(),
+          gradY,
+          x,
+          y,
+          mean,
+          invStd,
+          weight,
+          gradX,
+          gradWeight,
+          gradBias,
+          gradResidual,
+          rows,
+          channels,
+          training);
+    } else {
+      NormOps.super.batchNormBackward(
+          gradY,
+          x,
+          y,
+          mean,
+          invStd,
+          weight,
+          gradX,
+          gradWeight,
+          gradBias,
+          gradResidual,
+          rows,
+          channels,
+          training);
+    }
+  }
+
+  @Override
+  default void layerNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      long rows,
+      long cols,
+      double eps) {
+    if (isFloat(x, mean, weight, bias)) {
+      LayerNormKernels.forward(pool(), x, weight, bias, y, mean, invStd, rows, cols, eps);
+    } else {
+      NormOps.super.layerNormForward(x, weight, bias, y, mean, invStd, rows, cols, eps);
+    }
+  }
+
+  @Override
+  default void layerNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      long rows,
+      long cols) {
+    if (isFloat(x, gradY, mean, weight)) {
+      LayerNormKernels.backward(
+          pool(), gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+    } else {
+      NormOps.super.layerNormBackward(
+          gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+    }
+  }
+}
