@@ -1,0 +1,224 @@
+package io.gradus.tensor;
+
+import static java.util.Objects.requireNonNull;
+
+import io.gradus.backend.Activation;
+import io.gradus.backend.Backend;
+import io.gradus.backend.Buffer;
+import io.gradus.core.DType;
+import io.gradus.core.Shape;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Batch normalisation as one node of the graph. Inputs: x, then weight, bias and residual, those
+ * that there are. In training it keeps the batch's statistics, not the running ones, which the next
+ * batch changes.
+ */
+final class BatchNormFunction extends Function {
+  private final @Nullable Tensor runningMean;
+  private final @Nullable Tensor runningVar;
+  private final boolean training;
+  private final double momentum;
+  private final double eps;
+  private final Activation activation;
+  private final int weightAt;
+  private final int biasAt;
+  private final int residualAt;
+  private DType biasType = DType.FLOAT32;
+
+  BatchNormFunction(
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      boolean training,
+      double momentum,
+      double eps,
+      Activation activation,
+      boolean hasWeight,
+      boolean hasBias,
+      boolean hasResidual) {
+    super("batchNorm");
+    this.runningMean = runningMean;
+    this.runningVar = runningVar;
+    this.training = training;
+    this.momentum = momentum;
+    this.eps = eps;
+    this.activation = activation;
+    int inputs = 1;
+    this.weightAt = hasWeight ? inputs++ : -1;
+    this.biasAt = hasBias ? inputs++ : -1;
+    this.residualAt = hasResidual ? inputs : -1;
+  }
+
+  private static @Nullable Buffer dense(Tensor[] tensors, int at) {
+    return at < 0 ? null : tensors[at].contiguous().buffer();
+  }
+
+  private static long rows(Tensor x) {
+    return x.shape().product(0, x.rank() - 1);
+  }
+
+  @Override
+  protected Tensor[] forward(Tensor... in) {
+    Tensor x = in[0].contiguous();
+    Backend backend = x.backend();
+    Tensor mean;
+    Tensor invStd;
+    if (training) {
+      Shape channels = Shape.of(x.size(-1));
+      mean = Tensor.empty(backend, Norm.statistics(x), channels);
+      invStd = Tensor.empty(backend, Norm.statistics(x), channels);
+      backend.batchNormStatistics(
+          x.buffer(),
+          mean.buffer(),
+          invStd.buffer(),
+          runningMean == null ? null : runningMean.buffer(),
+          runningVar == null ? null : runningVar.buffer(),
+          rows(x),
+          x.size(-1),
+          momentum,
+          eps);
+      noteChange(runningMean);
+      noteChange(runningVar);
+    } else {
+      // Copies: a later step of training may change the running statistics before backward.
+      mean = requireNonNull(runningMean).to(Norm.statistics(x)).copy();
+      invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(eps).rsqrt();
+    }
+    Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
+    backend.batchNormApply(
+        x.buffer(),
+        mean.buffer(),
+        invStd.buffer(),
+        dense(in, weightAt),
+        dense(in, biasAt),
+        dense(in, residualAt),
+        y.buffer(),
+        rows(x),
+        x.size(-1),
+        activation);
+    save(in[0], mean, invStd);
+    if (activation == Activation.RELU) {
+      save(y);
+    }
+    if (weightAt > 0) {
+      save(in[weightAt]);
+    }
+    if (biasAt > 0) {
+      biasType = in[biasAt].dtype();
+    }
+    return new Tensor[] {y};
+  }
+
+  private static void noteChange(@Nullable Tensor running) {
+    if (running != null) {
+      running.memory().bumpVersion();
+    }
+  }
+
+  private @Nullable Tensor savedOutput() {
+    return activation == Activation.RELU ? saved(3) : null;
+  }
+
+  private @Nullable Tensor savedWeight() {
+    return weightAt < 0 ? null : saved(activation == Activation.RELU ? 4 : 3);
+  }
+
+  @Override
+  protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+    @Nullable Tensor[] out = new Tensor[inputCount()];
+    Tensor g = grads[0];
+    if (g != null && GradMode.isEnabled()) {
+      compose(g, out);
+    } else if (g != null) {
+      fused(g, out);
+    }
+    return out;
+  }
+
+  private static @Nullable Buffer buffer(@Nullable Tensor t) {
+    return t == null ? null : t.buffer();
+  }
+
+  private void fused(Tensor gradient, @Nullable Tensor[] out) {
+    Tensor g = gradient.contiguous();
+    Tensor x = saved(0).contiguous();
+    Backend backend = x.backend();
+    Shape channels = Shape.of(x.size(-1));
+    Tensor y = savedOutput();
+    Tensor weight = savedWeight();
+    Tensor denseWeight = weight == null ? null : weight.contiguous();
+    if (needsGrad(0)) {
+      out[0] = Tensor.empty(backend, x.dtype(), x.shape());
+    }
+    @Nullable Tensor gradWeight = null;
+    if (weight != null && needsGrad(weightAt)) {
+      gradWeight = Tensor.empty(backend, weight.dtype(), channels);
+      out[weightAt] = gradWeight;
+    }
+    @Nullable Tensor gradBias = null;
+    if (biasAt > 0 && needsGrad(biasAt)) {
+      gradBias = Tensor.empty(backend, biasType, channels);
+      out[biasAt] = gradBias;
+    }
+    @Nullable Tensor gradResidual = null;
+    if (residualAt > 0 && needsGrad(residualAt)) {
+      if (y == null) {
+        out[residualAt] = g;
+      } else {
+        gradResidual = Tensor.empty(backend, x.dtype(), x.shape());
+        out[residualAt] = gradResidual;
+      }
+    }
+    backend.batchNormBackward(
+        g.buffer(),
+        x.buffer(),
+        buffer(y),
+        saved(1).buffer(),
+        saved(2).buffer(),
+        buffer(denseWeight),
+        buffer(out[0]),
+        buffer(gradWeight),
+        buffer(gradBias),
+        buffer(gradResidual),
+        rows(x),
+        x.size(-1),
+        training);
+  }
+
+  /** The same in tensor expressions, which can be differentiated again. */
+  private void compose(Tensor gradient, @Nullable Tensor[] out) {
+    Tensor x = saved(0);
+    DType dtype = Norm.statistics(x);
+    int[] axes = new int[x.rank() - 1];
+    Arrays.setAll(axes, i -> i);
+    Tensor g = gradient.to(dtype);
+    Tensor y = savedOutput();
+    if (y != null) {
+      g = g.mul(y.detach().step().to(dtype));
+    }
+    Tensor wide = x.to(dtype);
+    Tensor distance = wide.sub(training ? wide.mean(true, axes) : saved(1));
+    Tensor invStd = training ? distance.square().mean(true, axes).add(eps).rsqrt() : saved(2);
+    Tensor normalised = distance.mul(invStd);
+    Tensor weight = savedWeight();
+    if (needsGrad(0)) {
+      Tensor slope = g;
+      if (training) {
+        Tensor along = normalised.mul(g.mul(normalised).mean(true, axes));
+        slope = g.sub(g.mean(true, axes)).sub(along);
+      }
+      slope = slope.mul(invStd);
+      out[0] = (weight == null ? slope : slope.mul(weight.to(dtype))).to(x.dtype());
+    }
+    if (weight != null && needsGrad(weightAt)) {
+      out[weightAt] = g.mul(normalised).sum(axes).to(weight.dtype());
+    }
+    if (biasAt > 0 && needsGrad(biasAt)) {
+      out[biasAt] = g.sum(axes).to(biasType);
+    }
+    if (residualAt > 0 && needsGrad(residualAt)) {
+      out[residualAt] = g.to(x.dtype());
+    }
+  }
+}

@@ -1,0 +1,254 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.ConvShape;
+import io.gradus.core.Checks;
+import io.gradus.core.Shape;
+import org.jspecify.annotations.Nullable;
+
+/** Two-dimensional convolution. */
+public final class Conv {
+  private Conv() {}
+
+  /** Stride 1, no padding: see {@link #conv2d(Tensor, Tensor, Tensor, Conv2dOptions)}. */
+  public static Tensor conv2d(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    return conv2d(x, weight, bias, Conv2dOptions.DEFAULT);
+  }
+
+  /**
+   * Convolves images with a bank of kernels, in the sense of the field: the kernel is not flipped
+   * (cross-correlation).
+   *
+   * <pre>{@code
+   * y[n, i, j, o] = bias[o] + sum over u, v, k of w[o, u, v, k]
+   *     x[n, i strideH + u dilationH - padH, j strideW + v dilationW - padW, g(o) + k]
+   * }</pre>
+   *
+   * where x is 0 outside the image and g(o) is the first channel of the group of output o.
+   *
+   * <p>Shapes: x: [N, H, W, C], weight: [O, KH, KW, C / groups], bias: [O] -> y: [N, OH, OW, O]
+   * with OH = floor((H + 2 padH - dilationH (KH - 1) - 1) / strideH) + 1, OW likewise. N may be 0.
+   * Any floating type, the same for all; 16-bit types sum in float32. Differentiable any number of
+   * times.
+   *
+   * <p>Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
+   *
+   * <pre>{@code
+   * Tensor y = Conv.conv2d(images, weight, null, Conv2dOptions.of(1, 1));   // 3x3, same size
+   * }</pre>
+   *
+   * @param bias added to every pixel, or null
+   * @throws io.gradus.core.ShapeException when ranks, channels or groups do not fit, or the kernel
+   *     is larger than the padded image
+   * @throws io.gradus.core.DTypeException when the types differ or are not floating
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
+  public static Tensor conv2d(
+      Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions options) {
+    ConvShape shape = check(x, weight, bias, options);
+    return bias == null
+        ? new Conv2d(shape).apply(x, weight)
+        : new Conv2d(shape).apply(x, weight, bias);
+  }
+
+  private static ConvShape check(Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions o) {
+    Checks.shape(
+        x.rank() == 4, "[conv2d] x %s must be [N, H, W, C]: 4 axes, not %d", x.shape(), x.rank());
+    Checks.shape(
+        weight.rank() == 4,
+        "[conv2d] weight %s must be [O, KH, KW, C / groups]: 4 axes, not %d",
+        weight.shape(),
+        weight.rank());
+    Checks.dtype(
+        x.dtype().isFloating(),
+        "[conv2d] x is %s but must be of a floating type: convert it with to(DType.FLOAT32)",
+        x.dtype());
+    Operands.check("conv2d", x, "weight", weight);
+    long outputs = weight.size(0);
+    Checks.shape(weight.numel() > 0, "[conv2d] weight %s has no elements", weight.shape());
+    Checks.shape(
+        x.size(3) % o.groups() == 0 && outputs % o.groups() == 0,
+        "[conv2d] %d groups must divide both the %d channels of x and the %d of the output (x %s,"
+            + " weight %s)",
+        o.groups(),
+        x.size(3),
+        outputs,
+        x.shape(),
+        weight.shape());
+    Checks.shape(
+        x.size(3) / o.groups() == weight.size(3),
+        "[conv2d] x has %d channels%s but weight expects %d (x %s, weight %s)",
+        x.size(3) / o.groups(),
+        o.groups() == 1 ? "" : " in each of " + o.groups() + " groups",
+        weight.size(3),
+        x.shape(),
+        weight.shape());
+    if (bias != null) {
+      Operands.check("conv2d", x, "bias", bias);
+      Checks.shape(
+          bias.rank() == 1 && bias.size(0) == outputs,
+          "[conv2d] bias %s must have one element for each of the %d outputs: [%d] (weight %s)",
+          bias.shape(),
+          outputs,
+          outputs,
+          weight.shape());
+    }
+    long spanH = o.dilationH() * (weight.size(1) - 1) + 1;
+    long spanW = o.dilationW() * (weight.size(2) - 1) + 1;
+    Checks.shape(
+        spanH <= x.size(1) + 2L * o.padH() && spanW <= x.size(2) + 2L * o.padW(),
+        "[conv2d] the kernel spans %d x %d pixels but the padded image has %d x %d: use more"
+            + " padding or a smaller kernel or dilation (x %s, weight %s)",
+        spanH,
+        spanW,
+        x.size(1) + 2L * o.padH(),
+        x.size(2) + 2L * o.padW(),
+        x.shape(),
+        weight.shape());
+    return new ConvShape(
+        Math.toIntExact(x.size(0)),
+        Math.toIntExact(x.size(1)),
+        Math.toIntExact(x.size(2)),
+        Math.toIntExact(x.size(3)),
+        Math.toIntExact(outputs),
+        Math.toIntExact(weight.size(1)),
+        Math.toIntExact(weight.size(2)),
+        o.strideH(),
+        o.strideW(),
+        o.padH(),
+        o.padW(),
+        o.dilationH(),
+        o.dilationW(),
+        o.groups());
+  }
+
+  private static Shape inputShape(ConvShape s) {
+    return Shape.of(s.n(), s.h(), s.w(), s.c());
+  }
+
+  private static Shape weightShape(ConvShape s) {
+    return Shape.of(s.o(), s.kh(), s.kw(), s.c() / s.groups());
+  }
+
+  private static Shape outputShape(ConvShape s) {
+    return Shape.of(s.n(), s.oh(), s.ow(), s.o());
+  }
+
+  /**
+   * y(x, w) + bias. It and the two below are one trilinear form, so each is the others' gradient.
+   */
+  private static final class Conv2d extends Function {
+    private final ConvShape shape;
+
+    Conv2d(ConvShape shape) {
+      super("conv2d");
+      this.shape = shape;
+    }
+
+    @Override
+    protected Tensor[] forward(Tensor... in) {
+      Tensor x = in[0].contiguous();
+      Tensor w = in[1].contiguous();
+      Tensor y = Tensor.empty(x.backend(), x.dtype(), outputShape(shape));
+      x.backend()
+          .conv2dForward(
+              x.buffer(),
+              w.buffer(),
+              in.length > 2 ? in[2].contiguous().buffer() : null,
+              y.buffer(),
+              shape);
+      save(in[0], in[1]);
+      return new Tensor[] {y};
+    }
+
+    @Override
+    protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+      @Nullable Tensor[] out = new Tensor[inputCount()];
+      Tensor g = grads[0];
+      if (g == null) {
+        return out;
+      }
+      if (needsGrad(0)) {
+        out[0] = new Conv2dBackwardInput(shape).apply(g, saved(1));
+      }
+      if (needsGrad(1)) {
+        out[1] = new Conv2dBackwardWeight(shape).apply(saved(0), g);
+      }
+      if (needsGrad(2)) {
+        out[2] = g.sum(0, 1, 2);
+      }
+      return out;
+    }
+  }
+
+  /** gradX(gradY, w). */
+  private static final class Conv2dBackwardInput extends Function {
+    private final ConvShape shape;
+
+    Conv2dBackwardInput(ConvShape shape) {
+      super("conv2dBackwardInput");
+      this.shape = shape;
+    }
+
+    @Override
+    protected Tensor[] forward(Tensor... in) {
+      Tensor gradY = in[0].contiguous();
+      Tensor w = in[1].contiguous();
+      Tensor gradX = Tensor.empty(w.backend(), w.dtype(), inputShape(shape));
+      w.backend().conv2dBackwardInput(gradY.buffer(), w.buffer(), gradX.buffer(), shape);
+      save(in[0], in[1]);
+      return new Tensor[] {gradX};
+    }
+
+    @Override
+    protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+      @Nullable Tensor[] out = new Tensor[2];
+      Tensor g = grads[0];
+      if (g == null) {
+        return out;
+      }
+      if (needsGrad(0)) {
+        out[0] = new Conv2d(shape).apply(g, saved(1));
+      }
+      if (needsGrad(1)) {
+        out[1] = new Conv2dBackwardWeight(shape).apply(g, saved(0));
+      }
+      return out;
+    }
+  }
+
+  /** gradW(x, gradY). */
+  private static final class Conv2dBackwardWeight extends Function {
+    private final ConvShape shape;
+
+    Conv2dBackwardWeight(ConvShape shape) {
+      super("conv2dBackwardWeight");
+      this.shape = shape;
+    }
+
+    @Override
+    protected Tensor[] forward(Tensor... in) {
+      Tensor x = in[0].contiguous();
+      Tensor gradY = in[1].contiguous();
+      Tensor gradW = Tensor.empty(x.backend(), x.dtype(), weightShape(shape));
+      x.backend().conv2dBackwardWeight(x.buffer(), gradY.buffer(), gradW.buffer(), shape);
+      save(in[0], in[1]);
+      return new Tensor[] {gradW};
+    }
+
+    @Override
+    protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+      @Nullable Tensor[] out = new Tensor[2];
+      Tensor g = grads[0];
+      if (g == null) {
+        return out;
+      }
+      if (needsGrad(0)) {
+        out[0] = new Conv2dBackwardInput(shape).apply(saved(1), g);
+      }
+      if (needsGrad(1)) {
+        out[1] = new Conv2d(shape).apply(saved(0), g);
+      }
+      return out;
+    }
+  }
+}

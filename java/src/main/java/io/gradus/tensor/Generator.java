@@ -1,0 +1,123 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.Backend;
+import io.gradus.backend.Backends;
+import io.gradus.backend.Buffer;
+import io.gradus.backend.Memory;
+import io.gradus.backend.RandomKind;
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Device;
+import io.gradus.core.Shape;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * A source of random numbers: a seed and a count of the operations that drew from it. The numbers
+ * of an operation are a pure function of seed, count and element index (Philox4x32-10), so they are
+ * the same on every backend and for any number of threads.
+ *
+ * <p>Every thread has a generator of its own with seed 0 until {@link #seed} sets another.
+ */
+public final class Generator {
+  private static final ThreadLocal<Generator> CURRENT =
+      ThreadLocal.withInitial(() -> new Generator(0));
+
+  private final long seed;
+  private long stream;
+  private final Map<Backend, Memory> states = new HashMap<>();
+
+  /** A generator at the start of a seed's sequence. */
+  public Generator(long seed) {
+    this(seed, 0);
+  }
+
+  /** A generator where another stood: see {@link #seed()} and {@link #offset()}. */
+  public Generator(long seed, long offset) {
+    this.seed = seed;
+    this.stream = offset;
+  }
+
+  /** This thread's generator. */
+  public static Generator current() {
+    return CURRENT.get();
+  }
+
+  /** Gives this thread a new generator with a seed. */
+  public static Generator seed(long seed) {
+    return use(new Generator(seed));
+  }
+
+  /**
+   * Makes a generator this thread's.
+   *
+   * @return the generator
+   */
+  public static Generator use(Generator generator) {
+    CURRENT.set(generator);
+    return generator;
+  }
+
+  /** The seed. */
+  public long seed() {
+    return seed;
+  }
+
+  /** How many operations have drawn. */
+  public long offset() {
+    return stream;
+  }
+
+  /** Takes the number of the next random operation. */
+  long nextStream() {
+    return stream++;
+  }
+
+  /** The device's copy of the state, [seed, base]. */
+  Buffer state(Backend backend) {
+    Memory memory =
+        states.computeIfAbsent(
+            backend,
+            b -> {
+              Memory m = b.allocate(DType.INT64, 2);
+              b.upload(new long[] {seed, 0}, 0, Buffer.of(m));
+              return m;
+            });
+    return Buffer.of(memory);
+  }
+
+  private Tensor draw(
+      RandomKind kind, Device device, DType dtype, Shape shape, double a, double b) {
+    Backend backend = Backends.of(device);
+    Tensor t = Tensor.empty(backend, dtype, shape);
+    backend.random(kind, t.buffer(), state(backend), nextStream(), a, b);
+    return t;
+  }
+
+  /** Numbers uniform on [low, high). */
+  public Tensor uniform(Device device, DType dtype, Shape shape, double low, double high) {
+    floating("uniform", dtype);
+    return draw(RandomKind.UNIFORM, device, dtype, shape, low, high);
+  }
+
+  /** Normal numbers of a mean and a standard deviation. */
+  public Tensor normal(Device device, DType dtype, Shape shape, double mean, double deviation) {
+    floating("normal", dtype);
+    return draw(RandomKind.NORMAL, device, dtype, shape, mean, deviation);
+  }
+
+  /** Integers uniform on [low, high); {@code high - low} at most 2^32. */
+  public Tensor integers(Device device, DType dtype, Shape shape, long low, long high) {
+    Checks.dtype(!dtype.isFloating(), "[integers] needs an integer type, not %s", dtype);
+    Checks.argument(
+        low < high && high - low <= 1L << 32,
+        "[integers] the range [%d, %d) must hold 1 to 2^32 numbers",
+        low,
+        high);
+    return draw(RandomKind.INTEGER, device, dtype, shape, (double) low, (double) high);
+  }
+
+  private static void floating(String op, DType dtype) {
+    Checks.dtype(dtype.isFloating(), "[%s] needs a floating type, not %s", op, dtype);
+  }
+}

@@ -1,0 +1,119 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.MatmulShape;
+import io.gradus.core.Checks;
+import io.gradus.core.Shape;
+import org.jspecify.annotations.Nullable;
+
+/** The affine map of a fully connected layer. */
+public final class Linear {
+  private Linear() {}
+
+  /**
+   * Multiplies rows by a matrix and adds a vector.
+   *
+   * <pre>{@code
+   * y[.., o] = bias[o] + sum over i of x[.., i] weight[o, i]
+   * }</pre>
+   *
+   * <p>Shapes: x: [.., I], weight: [O, I], bias: [O] -> y: [.., O]; leading axes may be any, and of
+   * extent 0. Any floating type, the same for all; 16-bit types sum in float32. Differentiable any
+   * number of times.
+   *
+   * <p>Source: Goodfellow, Bengio and Courville, "Deep Learning", 2016, chapter 6.
+   *
+   * <pre>{@code
+   * Tensor hidden = Linear.linear(x, weight, bias).relu();
+   * }</pre>
+   *
+   * @param bias added to every row, or null
+   * @throws io.gradus.core.ShapeException when ranks or extents do not fit
+   * @throws io.gradus.core.DTypeException when the types differ or are not floating
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
+  public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    Checks.shape(
+        weight.rank() == 2,
+        "[linear] weight %s must be [out, in]: 2 axes, not %d",
+        weight.shape(),
+        weight.rank());
+    Checks.shape(x.rank() > 0, "[linear] x is a scalar but must be [.., %d]", weight.size(1));
+    Checks.dtype(
+        x.dtype().isFloating(),
+        "[linear] x is %s but must be of a floating type: convert it with to(DType.FLOAT32)",
+        x.dtype());
+    Operands.check("linear", x, "weight", weight);
+    Checks.shape(
+        x.size(-1) == weight.size(1),
+        "[linear] x has %d features but weight expects %d (x %s, weight %s)",
+        x.size(-1),
+        weight.size(1),
+        x.shape(),
+        weight.shape());
+    if (bias == null) {
+      return new Affine().apply(x, weight);
+    }
+    Operands.check("linear", x, "bias", bias);
+    Checks.shape(
+        bias.rank() == 1 && bias.size(0) == weight.size(0),
+        "[linear] bias %s must have one element for each of the %d outputs: [%d] (weight %s)",
+        bias.shape(),
+        weight.size(0),
+        weight.size(0),
+        weight.shape());
+    return new Affine().apply(x, weight, bias);
+  }
+
+  /** x weight^T + bias. */
+  private static final class Affine extends Function {
+    Affine() {
+      super("linear");
+    }
+
+    @Override
+    protected Tensor[] forward(Tensor... in) {
+      Tensor x = in[0].contiguous();
+      Tensor weight = in[1].contiguous();
+      long rows = x.shape().product(0, x.rank() - 1);
+      long outputs = weight.size(0);
+      Shape shape = x.shape().with(-1, outputs);
+      Tensor y = Tensor.empty(x.backend(), x.dtype(), shape);
+      MatmulShape product = MatmulShape.of(rows, outputs, x.size(-1), false, true);
+      if (in.length > 2) {
+        // Added to the bias rather than the bias to it: a 16-bit sum is then rounded once.
+        Tensor bias = in[2].contiguous();
+        long[] dims = {rows, outputs};
+        x.backend()
+            .copy(bias.buffer(), new long[] {0, 1}, y.buffer(), new long[] {outputs, 1}, dims);
+        product = product.accumulating();
+      }
+      x.backend().matmul(product, x.buffer(), weight.buffer(), y.buffer());
+      save(in[0], in[1]);
+      return new Tensor[] {y};
+    }
+
+    @Override
+    protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+      @Nullable Tensor[] out = new Tensor[inputCount()];
+      Tensor gradY = grads[0];
+      if (gradY == null) {
+        return out;
+      }
+      Tensor x = saved(0);
+      Tensor weight = saved(1);
+      long rows = x.shape().product(0, x.rank() - 1);
+      Tensor g = gradY.reshape(rows, weight.size(0));
+      if (needsGrad(0)) {
+        out[0] = g.matmul(weight).reshape(x.shape().dims());
+      }
+      if (needsGrad(1)) {
+        // The product reads the transpose of g as it lies.
+        out[1] = g.t().matmul(x.reshape(rows, x.size(-1)));
+      }
+      if (needsGrad(2)) {
+        out[2] = g.sum(0);
+      }
+      return out;
+    }
+  }
+}

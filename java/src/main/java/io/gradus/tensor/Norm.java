@@ -1,0 +1,227 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.Activation;
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Normalisation over a batch or over a row. */
+public final class Norm {
+  private Norm() {}
+
+  /**
+   * Batch normalisation without activation; see {@link #batchNorm(Tensor, Tensor, Tensor, Tensor,
+   * Tensor, boolean, double, double, Activation, Tensor)}.
+   *
+   * @param x [.., C], channels last
+   * @param weight [C], or null for 1
+   * @param bias [C], or null for 0
+   * @param runningMean [C], or null in training
+   * @param runningVar [C], or null in training
+   * @param training whether the batch's own statistics are used
+   * @param momentum weight of this batch in the running statistics; 0.1 is usual
+   * @param eps added to the variance; 1e-5 is usual
+   * @return y, [.., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit or, in training, a channel has
+   *     less than two values
+   * @throws io.gradus.core.ArgumentException when running statistics are missing outside training
+   */
+  public static Tensor batchNorm(
+      Tensor x,
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      boolean training,
+      double momentum,
+      double eps) {
+    return batchNorm(
+        x, weight, bias, runningMean, runningVar, training, momentum, eps, Activation.NONE, null);
+  }
+
+  /**
+   * Normalises every channel (last axis) over all other axes, then scales, shifts, adds a residual
+   * and applies an activation, in one operation.
+   *
+   * <pre>{@code
+   * y = activation((x - mean) / sqrt(variance + eps) weight + bias + residual)
+   * }</pre>
+   *
+   * <p>In training mean and (biased) variance are those of x, and the running statistics are
+   * updated in place: {@code running = (1 - momentum) running + momentum batch}, with the unbiased
+   * variance. (Texts that write {@code momentum running + (1 - momentum) batch} mean 1 - momentum.)
+   * Else the running statistics take their place.
+   *
+   * <p>Shapes: {@code x, residual: [.., C]; weight, bias, runningMean, runningVar: [C] -> y: [..,
+   * C]}
+   *
+   * <p>For 16-bit x the statistics are float32, and weight and bias may be.
+   *
+   * <p>Source: Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing
+   * internal covariate shift", ICML 2015.
+   *
+   * <pre>{@code
+   * Tensor y = Norm.batchNorm(x, gamma, beta, mean, var, true, 0.1, 1e-5, Activation.RELU, null);
+   * }</pre>
+   *
+   * @param x [.., C], channels last, at least two axes
+   * @param weight [C], or null for 1
+   * @param bias [C], or null for 0
+   * @param runningMean [C], or null in training
+   * @param runningVar [C], or null in training
+   * @param training whether the batch's own statistics are used
+   * @param momentum weight of this batch in the running statistics
+   * @param eps added to the variance
+   * @param activation applied last
+   * @param residual [.., C], added before the activation, or null
+   * @return y, [.., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit or, in training, a channel has
+   *     less than two values
+   * @throws io.gradus.core.ArgumentException when running statistics are missing outside training
+   * @throws io.gradus.core.DTypeException when types do not fit
+   */
+  public static Tensor batchNorm(
+      Tensor x,
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      boolean training,
+      double momentum,
+      double eps,
+      Activation activation,
+      @Nullable Tensor residual) {
+    Checks.shape(
+        x.rank() >= 2,
+        "[batchNorm] x %s needs at least two axes, channels last: add one with unsqueeze(0)",
+        x.shape());
+    checkInput("batchNorm", x);
+    long channels = x.size(-1);
+    checkVector("batchNorm", "weight", weight, x);
+    checkVector("batchNorm", "bias", bias, x);
+    checkVector("batchNorm", "runningMean", runningMean, x);
+    checkVector("batchNorm", "runningVar", runningVar, x);
+    if (residual != null) {
+      x.sameDevice("batchNorm", residual);
+      Checks.shape(
+          residual.shape().equals(x.shape()),
+          "[batchNorm] residual %s must have the shape of x %s",
+          residual.shape(),
+          x.shape());
+      Checks.dtype(
+          residual.dtype() == x.dtype(),
+          "[batchNorm] residual is %s but x is %s: convert with to(DType.%s)",
+          residual.dtype(),
+          x.dtype(),
+          x.dtype());
+    }
+    if (training) {
+      long rows = x.shape().product(0, x.rank() - 1);
+      Checks.shape(
+          rows != 0 || channels == 0,
+          "[batchNorm] the batch is empty, x %s: skip it, or use eval()",
+          x.shape());
+      Checks.shape(
+          rows != 1,
+          "[batchNorm] one value per channel has no variance, x %s: use a larger batch or eval()",
+          x.shape());
+    } else {
+      Checks.argument(
+          runningMean != null && runningVar != null,
+          "[batchNorm] without training the running statistics are needed: give runningMean and"
+              + " runningVar, or set training");
+    }
+    BatchNormFunction function =
+        new BatchNormFunction(
+            runningMean,
+            runningVar,
+            training,
+            momentum,
+            eps,
+            activation,
+            weight != null,
+            bias != null,
+            residual != null);
+    return function.apply(present(x, weight, bias, residual));
+  }
+
+  /**
+   * Normalises every row (last axis), then scales and shifts.
+   *
+   * <pre>{@code
+   * y = (x - mean) / sqrt(variance + eps) weight + bias
+   * }</pre>
+   *
+   * <p>Mean and (biased) variance are those of the row.
+   *
+   * <p>Shapes: {@code x: [.., C]; weight, bias: [C] -> y: [.., C]}
+   *
+   * <p>For 16-bit x the statistics are float32, and weight and bias may be.
+   *
+   * <p>Source: Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450.
+   *
+   * <pre>{@code
+   * Tensor y = Norm.layerNorm(x, gamma, beta, 1e-5);
+   * }</pre>
+   *
+   * @param x [.., C], at least one axis
+   * @param weight [C], or null for 1
+   * @param bias [C], or null for 0
+   * @param eps added to the variance; 1e-5 is usual
+   * @return y, [.., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit
+   * @throws io.gradus.core.DTypeException when types do not fit
+   */
+  public static Tensor layerNorm(
+      Tensor x, @Nullable Tensor weight, @Nullable Tensor bias, double eps) {
+    Checks.shape(x.rank() >= 1, "[layerNorm] x is a scalar: it needs a row to normalise");
+    checkInput("layerNorm", x);
+    checkVector("layerNorm", "weight", weight, x);
+    checkVector("layerNorm", "bias", bias, x);
+    return new LayerNormFunction(eps, weight != null, bias != null).apply(present(x, weight, bias));
+  }
+
+  private static void checkInput(String op, Tensor x) {
+    Checks.dtype(
+        x.dtype().isFloating(), "[%s] x is %s: convert with to(DType.FLOAT32)", op, x.dtype());
+  }
+
+  private static void checkVector(String op, String name, @Nullable Tensor vector, Tensor x) {
+    if (vector == null) {
+      return;
+    }
+    x.sameDevice(op, vector);
+    Checks.shape(
+        vector.rank() == 1 && vector.size(0) == x.size(-1),
+        "[%s] x has %d channels but %s has shape %s (x %s)",
+        op,
+        x.size(-1),
+        name,
+        vector.shape(),
+        x.shape());
+    Checks.dtype(
+        vector.dtype() == x.dtype() || vector.dtype() == statistics(x),
+        "[%s] %s is %s but x is %s: convert one with to(DType)",
+        op,
+        name,
+        vector.dtype(),
+        x.dtype());
+  }
+
+  /** The type that means and deviations of a tensor have. */
+  static DType statistics(Tensor x) {
+    return x.dtype().isHalf() ? DType.FLOAT32 : x.dtype();
+  }
+
+  private static Tensor[] present(@Nullable Tensor... tensors) {
+    List<Tensor> list = new ArrayList<>();
+    for (Tensor t : tensors) {
+      if (t != null) {
+        list.add(t);
+      }
+    }
+    return list.toArray(new Tensor[0]);
+  }
+}

@@ -1,0 +1,633 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.Backend;
+import io.gradus.backend.Backends;
+import io.gradus.backend.Buffer;
+import io.gradus.backend.Memory;
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Device;
+import io.gradus.core.DeviceException;
+import io.gradus.core.Shape;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicIntegerFieldUpdater;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An n-dimensional array of one element type on one device, with automatic differentiation.
+ *
+ * <p>Operations return new tensors; {@code ...InPlace} methods change this one. Views (slice,
+ * transpose, expand, ...) share memory with their source. Closing is optional: memory that is
+ * neither closed nor in a {@link Scope} is returned when the garbage collector finds it.
+ *
+ * <pre>{@code
+ * Tensor w = Tensor.randn(3, 2).requiresGrad(true);
+ * Tensor loss = Tensor.ones(4, 3).matmul(w).square().mean();
+ * loss.backward();
+ * System.out.println(w.grad());
+ * }</pre>
+ */
+public final class Tensor
+    implements AutoCloseable,
+        TensorMath,
+        TensorReductions,
+        TensorViews,
+        TensorIndexing,
+        TensorContents,
+        TensorUpdates {
+  private static final AtomicIntegerFieldUpdater<Tensor> CLOSED =
+      AtomicIntegerFieldUpdater.newUpdater(Tensor.class, "closed");
+
+  private final Shape shape;
+
+  // Changed by setData alone.
+  private Memory memory;
+  private Backend backend;
+  private long[] strides;
+  private long offset;
+  private boolean contiguous;
+
+  private @Nullable AutogradMeta meta;
+  private volatile @Nullable Scope owner;
+  private volatile int closed;
+
+  /** A handle that becomes an owner of the memory: the caller's reference passes to it. */
+  private Tensor(Backend backend, Memory memory, Shape shape, long[] strides, long offset) {
+    this.backend = backend;
+    this.memory = memory;
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    this.contiguous = isDense(shape, strides);
+    Scope scope = Scope.current();
+    this.owner = scope;
+    if (scope != null) {
+      scope.add(this);
+    }
+  }
+
+  private static boolean isDense(Shape shape, long[] strides) {
+    long step = 1;
+    for (int i = shape.rank() - 1; i >= 0; i--) {
+      long d = shape.dim(i);
+      if (d != 1 && strides[i] != step) {
+        return shape.numel() == 0;
+      }
+      step *= d;
+    }
+    return true;
+  }
+
+  // Factories: see Factories for those that compute their contents.
+
+  /**
+   * A dense tensor of undefined contents.
+   *
+   * @throws DeviceException when the device cannot be used
+   */
+  public static Tensor empty(Device device, DType dtype, Shape shape) {
+    return empty(Backends.of(device), dtype, shape);
+  }
+
+  static Tensor empty(Backend backend, DType dtype, Shape shape) {
+    return new Tensor(backend, backend.allocate(dtype, shape.numel()), shape, shape.strides(), 0);
+  }
+
+  /** A tensor whose every element is {@code value}. */
+  public static Tensor full(Device device, DType dtype, Shape shape, double value) {
+    return full(Backends.of(device), dtype, shape, value);
+  }
+
+  static Tensor full(Backend backend, DType dtype, Shape shape, double value) {
+    Tensor t = empty(backend, dtype, shape);
+    backend.fill(t.buffer(), value);
+    return t;
+  }
+
+  /** A float32 tensor on the CPU whose every element is {@code value}. */
+  public static Tensor full(double value, long... dims) {
+    return full(Device.cpu(), DType.FLOAT32, Shape.of(dims), value);
+  }
+
+  /** A float32 scalar on the CPU. */
+  public static Tensor scalar(double value) {
+    return full(value);
+  }
+
+  /** A tensor of zeros. */
+  public static Tensor zeros(Device device, DType dtype, Shape shape) {
+    return full(device, dtype, shape, 0);
+  }
+
+  /** A float32 tensor of zeros on the CPU. */
+  public static Tensor zeros(long... dims) {
+    return full(0, dims);
+  }
+
+  /** A float32 tensor of ones on the CPU. */
+  public static Tensor ones(long... dims) {
+    return full(1, dims);
+  }
+
+  /** The INT64 numbers 0 to n - 1 on the CPU; [n]. */
+  public static Tensor arange(long n) {
+    long[] values = new long[Math.toIntExact(n)];
+    Arrays.setAll(values, i -> i);
+    return of(values);
+  }
+
+  /** A FLOAT32 tensor on the CPU; no extents means a vector. */
+  public static Tensor of(float[] data, long... dims) {
+    return upload(Device.cpu(), DType.FLOAT32, data, data.length, dims);
+  }
+
+  /** A FLOAT64 tensor on the CPU; no extents means a vector. */
+  public static Tensor of(double[] data, long... dims) {
+    return upload(Device.cpu(), DType.FLOAT64, data, data.length, dims);
+  }
+
+  /** An INT32 tensor on the CPU; no extents means a vector. */
+  public static Tensor of(int[] data, long... dims) {
+    return upload(Device.cpu(), DType.INT32, data, data.length, dims);
+  }
+
+  /** An INT64 tensor on the CPU; no extents means a vector. */
+  public static Tensor of(long[] data, long... dims) {
+    return upload(Device.cpu(), DType.INT64, data, data.length, dims);
+  }
+
+  /** A UINT8 tensor on the CPU; no extents means a vector. */
+  public static Tensor of(byte[] data, long... dims) {
+    return upload(Device.cpu(), DType.UINT8, data, data.length, dims);
+  }
+
+  /** A BOOL tensor on the CPU; no extents means a vector. */
+  public static Tensor of(boolean[] data, long... dims) {
+    byte[] bytes = new byte[data.length];
+    for (int i = 0; i < data.length; i++) {
+      bytes[i] = (byte) (data[i] ? 1 : 0);
+    }
+    return upload(Device.cpu(), DType.BOOL, bytes, data.length, dims);
+  }
+
+  private static Tensor upload(Device device, DType dtype, Object array, int length, long[] dims) {
+    Shape shape = dims.length == 0 ? Shape.of(length) : Shape.of(dims);
+    Checks.shape(
+        shape.numel() == length,
+        "[of] %d values do not fill shape %s of %d elements",
+        length,
+        shape,
+        shape.numel());
+    Tensor t = empty(device, dtype, shape);
+    t.backend.upload(array, 0, t.buffer());
+    return t;
+  }
+
+  /**
+   * A tensor from its raw little-endian contents.
+   *
+   * @throws io.gradus.core.ShapeException when the bytes do not fill the shape
+   */
+  public static Tensor fromBytes(DType dtype, Shape shape, ByteBuffer bytes, Device device) {
+    Checks.shape(
+        bytes.remaining() == shape.numel() * dtype.bytes(),
+        "[fromBytes] %d bytes do not fill %s %s",
+        bytes.remaining(),
+        dtype,
+        shape);
+    Tensor t = empty(device, dtype, shape);
+    t.backend.upload(HostArrays.fromBytes(dtype, bytes), 0, t.buffer());
+    return t;
+  }
+
+  /** Uniform float32 numbers on [0, 1) from this thread's generator. */
+  public static Tensor rand(long... dims) {
+    return Generator.current().uniform(Device.cpu(), DType.FLOAT32, Shape.of(dims), 0, 1);
+  }
+
+  /** Standard normal float32 numbers from this thread's generator. */
+  public static Tensor randn(long... dims) {
+    return Generator.current().normal(Device.cpu(), DType.FLOAT32, Shape.of(dims), 0, 1);
+  }
+
+  /** INT64 numbers uniform on [low, high) from this thread's generator. */
+  public static Tensor randint(long low, long high, long... dims) {
+    return Generator.current().integers(Device.cpu(), DType.INT64, Shape.of(dims), low, high);
+  }
+
+  /** a where the BOOL condition is true, else b. Shapes: broadcast. */
+  public static Tensor where(Tensor condition, Tensor a, Tensor b) {
+    return Elementwise.where(condition, a, b);
+  }
+
+  /**
+   * Joins tensors along an axis along which alone they may differ.
+   *
+   * @throws io.gradus.core.ShapeException when other extents differ
+   */
+  public static Tensor concat(int axis, Tensor... parts) {
+    return Views.concat(axis, parts);
+  }
+
+  /** Joins tensors of one shape along a new axis. */
+  public static Tensor stack(int axis, Tensor... parts) {
+    return Views.stack(axis, parts);
+  }
+
+  // What it is.
+
+  /** Extents. */
+  public Shape shape() {
+    return shape;
+  }
+
+  /** Extent of one axis; negative axes count from the last. */
+  public long size(int axis) {
+    return shape.dim(axis);
+  }
+
+  /** Number of axes. */
+  public int rank() {
+    return shape.rank();
+  }
+
+  /** Number of elements. */
+  public long numel() {
+    return shape.numel();
+  }
+
+  /** Element type. */
+  public DType dtype() {
+    return memory.dtype();
+  }
+
+  /** Where it lives. */
+  public Device device() {
+    return backend.device();
+  }
+
+  /** Elements from one index to the next, for each axis. */
+  public long[] strides() {
+    return strides.clone();
+  }
+
+  /** Whether the elements lie in memory in row-major order without gaps. */
+  public boolean isContiguous() {
+    return contiguous;
+  }
+
+  Backend backend() {
+    return backend;
+  }
+
+  long[] stridesInternal() {
+    return strides;
+  }
+
+  long offset() {
+    return offset;
+  }
+
+  Memory memory() {
+    Checks.state(
+        closed == 0 && !memory.isClosed(),
+        "[tensor] use after close: this tensor %s was closed, or the scope it was made in was; keep"
+            + " it with Scope.keep",
+        shape);
+    return memory;
+  }
+
+  /** Whether the handle still names this memory: setData changes it. */
+  boolean holds(Memory other) {
+    return memory == other;
+  }
+
+  /** The elements as a window for dense primitives. */
+  Buffer buffer() {
+    Checks.state(contiguous, "[tensor] %s is not contiguous", shape);
+    return new Buffer(memory(), offset, numel());
+  }
+
+  /** The window that strided primitives start from. */
+  Buffer stridedBuffer() {
+    return new Buffer(memory(), offset, memory.length() - offset);
+  }
+
+  /** Strides for reading this tensor as if it had the shape it broadcasts to. */
+  long[] broadcastStrides(Shape target) {
+    long[] out = new long[target.rank()];
+    int shift = target.rank() - rank();
+    for (int i = 0; i < rank(); i++) {
+      out[shift + i] = shape.dim(i) == 1 ? 0 : strides[i];
+    }
+    return out;
+  }
+
+  /** Another handle of the same memory, with a layout of its own and no part in the graph. */
+  Tensor view(Shape newShape, long[] newStrides, long newOffset) {
+    return new Tensor(backend, memory().retain(), newShape, newStrides, newOffset);
+  }
+
+  /** Another handle of the same value. */
+  Tensor alias() {
+    Tensor t = view(shape, strides, offset);
+    t.meta = meta;
+    return t;
+  }
+
+  /** A fresh handle of a value that a graph has kept alive although its handle may be closed. */
+  Tensor revive() {
+    Tensor t = new Tensor(backend, memory.retain(), shape, strides, offset);
+    t.meta = meta;
+    return t;
+  }
+
+  // Autograd.
+
+  @Nullable AutogradMeta meta() {
+    return meta;
+  }
+
+  void setMeta(@Nullable AutogradMeta newMeta) {
+    meta = newMeta;
+  }
+
+  AutogradMeta requireMeta() {
+    AutogradMeta m = meta;
+    if (m == null) {
+      m = new AutogradMeta();
+      meta = m;
+    }
+    return m;
+  }
+
+  /** Whether gradients flow to this tensor. */
+  public boolean requiresGrad() {
+    AutogradMeta m = meta;
+    return m != null && m.requiresGrad;
+  }
+
+  /**
+   * Sets whether gradients flow to this tensor.
+   *
+   * @return this
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   * @throws IllegalStateException when it was computed by the graph: use {@link #detach()}
+   */
+  public Tensor requiresGrad(boolean required) {
+    Checks.dtype(
+        !required || dtype().isFloating(),
+        "[requiresGrad] only floating tensors have gradients, not %s",
+        dtype());
+    AutogradMeta m = requireMeta();
+    Checks.state(
+        required || m.producer == null,
+        "[requiresGrad] %s was computed by %s: use detach() for a tensor outside the graph",
+        shape,
+        m.producer == null ? "" : m.producer.name());
+    m.requiresGrad = required;
+    return this;
+  }
+
+  /** Whether this tensor was made by the user rather than computed by a recorded operation. */
+  public boolean isLeaf() {
+    AutogradMeta m = meta;
+    return m == null || m.producer == null;
+  }
+
+  /** The accumulated gradient, or null where there is none yet. */
+  public @Nullable Tensor grad() {
+    AutogradMeta m = meta;
+    return m == null || m.gradStale ? null : m.grad;
+  }
+
+  /** Replaces the gradient; null removes it. */
+  public void setGrad(@Nullable Tensor gradient) {
+    if (gradient != null) {
+      Checks.shape(
+          gradient.shape.equals(shape),
+          "[setGrad] the gradient has shape %s but the tensor %s",
+          gradient.shape,
+          shape);
+      Scope.escape(gradient);
+    }
+    AutogradMeta m = requireMeta();
+    m.grad = gradient;
+    m.gradStale = false;
+  }
+
+  /**
+   * Gives the gradient a fixed place, such as a part of an optimizer's arena: gradients to come are
+   * written there.
+   */
+  public void setGradBuffer(Tensor buffer) {
+    Tensor before = grad();
+    if (before != null) {
+      try (GradMode.Guard g = GradMode.noGrad()) {
+        buffer.copyFrom(before);
+      }
+    }
+    setGrad(buffer);
+    requireMeta().gradStale = before == null;
+  }
+
+  /** Forgets the gradient; its memory is overwritten by the next one. */
+  public void zeroGrad() {
+    AutogradMeta m = meta;
+    if (m != null && m.grad != null) {
+      m.gradStale = true;
+    }
+  }
+
+  /** Keeps the gradient of this computed tensor in {@link #grad()}, as leaves do anyway. */
+  public void retainGrad() {
+    Checks.state(
+        requiresGrad(), "[retainGrad] %s requires no gradient, so it will have none", shape);
+    requireMeta().retainGrad = true;
+  }
+
+  /**
+   * Calls a function with every gradient that reaches this tensor; what it returns takes the
+   * gradient's place.
+   *
+   * @return a guard that removes the hook
+   */
+  public GradMode.Guard registerHook(UnaryOperator<Tensor> hook) {
+    Checks.state(
+        requiresGrad(), "[registerHook] %s requires no gradient, so none reaches it", shape);
+    AutogradMeta m = requireMeta();
+    m.hooks.add(hook);
+    return () -> m.hooks.remove(hook);
+  }
+
+  /** The same value outside the graph; shares memory. */
+  public Tensor detach() {
+    return view(shape, strides, offset);
+  }
+
+  /**
+   * Computes the gradients of this scalar and adds them to the {@code grad} of the leaves.
+   *
+   * @throws io.gradus.core.ShapeException when there is more than one element
+   */
+  public void backward() {
+    backward(false, false);
+  }
+
+  /**
+   * Computes the gradients of this scalar and adds them to the {@code grad} of the leaves.
+   *
+   * @param retainGraph whether backward can be called again
+   * @param createGraph whether the gradients can be differentiated again
+   * @throws io.gradus.core.ShapeException when there is more than one element
+   */
+  public void backward(boolean retainGraph, boolean createGraph) {
+    Checks.shape(
+        numel() == 1,
+        "[backward] the tensor has shape %s: pass its gradient, or reduce it to one element",
+        shape);
+    try (Tensor one = full(backend, dtype(), shape, 1)) {
+      Autograd.backward(new Tensor[] {this}, new Tensor[] {one}, retainGraph, createGraph);
+    }
+  }
+
+  /** Propagates a gradient of this tensor's shape. */
+  public void backward(Tensor gradient) {
+    Autograd.backward(new Tensor[] {this}, new Tensor[] {gradient}, false, false);
+  }
+
+  // Contents.
+
+  /** The same values in row-major order: this tensor where it already is. */
+  public Tensor contiguous() {
+    return contiguous ? this : new Views.Copy().apply(this);
+  }
+
+  /** The same values in memory of their own; gradients flow through. */
+  public Tensor copy() {
+    return new Views.Copy().apply(this);
+  }
+
+  /** The same values in another type; gradients flow between floating types. */
+  public Tensor to(DType dtype) {
+    return dtype == dtype() ? this : new Elementwise.Cast(dtype).apply(this);
+  }
+
+  /**
+   * The same values on another device; gradients flow through.
+   *
+   * @throws DeviceException when the device cannot be used
+   */
+  public Tensor to(Device device) {
+    return device.equals(device()) ? this : new Views.Transfer(device).apply(this);
+  }
+
+  /**
+   * Makes this handle share the memory of another tensor of the same shape, whose type and device
+   * it takes. So parameters move to another device or into an optimizer's arena while everybody who
+   * holds them sees the move. The gradient is dropped when the type or device changes.
+   *
+   * @return this
+   */
+  public Tensor setData(Tensor source) {
+    Checks.state(isLeaf(), "[setData] only leaves can be moved, not results of operations");
+    Checks.shape(
+        source.shape.equals(shape),
+        "[setData] shape %s cannot take the place of %s",
+        source.shape,
+        shape);
+    boolean foreign = source.dtype() != dtype() || source.backend != backend;
+    Checks.dtype(
+        !requiresGrad() || source.dtype().isFloating(),
+        "[setData] %s requires a gradient and cannot become %s",
+        shape,
+        source.dtype());
+    Memory before = memory;
+    memory = source.memory().retain();
+    backend = source.backend;
+    strides = source.strides;
+    offset = source.offset;
+    contiguous = source.contiguous;
+    before.release();
+    AutogradMeta m = meta;
+    if (m != null && foreign) {
+      m.grad = null;
+      m.gradStale = false;
+    }
+    return this;
+  }
+
+  void sameDevice(String op, Tensor other) {
+    if (backend != other.backend) {
+      throw new DeviceException(
+          "["
+              + op
+              + "] tensors are on different devices, "
+              + device()
+              + " and "
+              + other.device()
+              + ": move one with to(device)");
+    }
+  }
+
+  // Lifetime.
+
+  @Nullable Scope owner() {
+    return owner;
+  }
+
+  void setOwner(@Nullable Scope scope) {
+    owner = scope;
+  }
+
+  void releaseFromScope() {
+    owner = null;
+    if (CLOSED.compareAndSet(this, 0, 1)) {
+      memory.release();
+    }
+  }
+
+  /** Whether this handle was closed. */
+  public boolean isClosed() {
+    return closed != 0;
+  }
+
+  /**
+   * Gives up this handle; the memory is freed with the last handle, view and graph that uses it.
+   *
+   * @throws IllegalStateException when closed twice, or by a thread other than that of its scope
+   */
+  @Override
+  public void close() {
+    Scope scope = owner;
+    Checks.state(
+        scope == null || scope.thread() == Thread.currentThread(),
+        "[tensor] %s belongs to a scope of another thread: only that thread can close it",
+        shape);
+    Checks.state(
+        CLOSED.compareAndSet(this, 0, 1), "[tensor] double close: %s was already closed", shape);
+    owner = null;
+    memory.release();
+  }
+
+  /** Type, shape and up to eight values. */
+  @Override
+  public String toString() {
+    if (closed != 0) {
+      return dtype() + " " + shape + " (closed)";
+    }
+    double[] values;
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      Tensor flat = detach().reshape(-1);
+      values = flat.slice(0, 0, Math.min(8, flat.numel())).toDoubles();
+    }
+    String text = Arrays.toString(values);
+    if (numel() > values.length) {
+      text = text.substring(0, text.length() - 1) + ", ...]";
+    }
+    return dtype() + " " + shape + " " + text;
+  }
+}

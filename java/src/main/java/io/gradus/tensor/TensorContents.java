@@ -1,0 +1,81 @@
+package io.gradus.tensor;
+
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import java.nio.ByteBuffer;
+
+/** Methods of {@link Tensor} that bring its elements to the host; they wait for the device. */
+sealed interface TensorContents permits Tensor {
+  private Tensor self() {
+    return (Tensor) this;
+  }
+
+  /**
+   * The value of a tensor of one element.
+   *
+   * @throws io.gradus.core.ShapeException when there is not exactly one
+   */
+  default double item() {
+    Tensor x = self();
+    Checks.shape(x.numel() == 1, "[item] %s has %d elements, not one", x.shape(), x.numel());
+    return toDoubles()[0];
+  }
+
+  private Object download() {
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      Tensor x = self();
+      Object array = HostArrays.allocate(x.dtype(), x.numel());
+      x.backend().download(x.contiguous().buffer(), array, 0);
+      return array;
+    }
+  }
+
+  private Object downloadAs(DType wanted) {
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      TensorContents converted = self().detach().to(wanted);
+      return converted.download();
+    }
+  }
+
+  /** The elements in row-major order, converted to float. */
+  default float[] toFloats() {
+    return (float[]) downloadAs(DType.FLOAT32);
+  }
+
+  /** The elements in row-major order, converted to double. */
+  default double[] toDoubles() {
+    return (double[]) downloadAs(DType.FLOAT64);
+  }
+
+  /** The elements in row-major order, converted to int. */
+  default int[] toInts() {
+    return (int[]) downloadAs(DType.INT32);
+  }
+
+  /** The elements in row-major order, converted to long. */
+  default long[] toLongs() {
+    return (long[]) downloadAs(DType.INT64);
+  }
+
+  /** The elements in row-major order, converted to unsigned bytes. */
+  default byte[] toUint8() {
+    return (byte[]) downloadAs(DType.UINT8);
+  }
+
+  /** The elements in row-major order: whether each is not 0. */
+  default boolean[] toBooleans() {
+    byte[] bytes = (byte[]) downloadAs(DType.BOOL);
+    boolean[] out = new boolean[bytes.length];
+    for (int i = 0; i < bytes.length; i++) {
+      out[i] = bytes[i] != 0;
+    }
+    return out;
+  }
+
+  /** The raw contents in row-major order, little-endian. */
+  default ByteBuffer toBytes() {
+    return HostArrays.toBytes(self().dtype(), download());
+  }
+}

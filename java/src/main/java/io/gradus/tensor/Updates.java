@@ -1,0 +1,348 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.Memory;
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Shape;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Optimizer updates of parameters, in place and outside the graph. Parameters, gradients and states
+ * are contiguous, of one shape and one type (FLOAT32 or FLOAT64); {@code lr} is FLOAT64 and {@code
+ * step} INT64, of one element each, on the same device: they are read there, so that a captured
+ * step replays exactly. The formulas are PyTorch's.
+ */
+public final class Updates {
+  private Updates() {}
+
+  /**
+   * Stochastic gradient descent.
+   *
+   * <pre>{@code
+   * g = grad + weightDecay param
+   * b = g at step 1, else momentum b + (1 - dampening) g
+   * param = param - lr (nesterov ? g + momentum b : b)
+   * }</pre>
+   *
+   * Shapes: param, grad and velocity alike.
+   *
+   * <p>Source: Sutskever et al., ICML 2013, in the form of PyTorch's SGD.
+   *
+   * @param param updated
+   * @param grad gradient
+   * @param velocity momentum buffer b, updated; null without momentum, where b = g
+   * @param lr learning rate
+   * @param step number of this step, from 1
+   * @param momentum weight of the past
+   * @param dampening what is taken from the weight of the gradient
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param nesterov whether to look ahead along the momentum
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void sgd(
+      Tensor param,
+      Tensor grad,
+      @Nullable Tensor velocity,
+      Tensor lr,
+      Tensor step,
+      double momentum,
+      double dampening,
+      double weightDecay,
+      boolean nesterov) {
+    check("sgd", param, lr, step, grad, velocity);
+    param
+        .backend()
+        .sgd(
+            grad.buffer(),
+            param.buffer(),
+            velocity == null ? null : velocity.buffer(),
+            lr.buffer(),
+            step.buffer(),
+            param.numel(),
+            momentum,
+            dampening,
+            weightDecay,
+            nesterov);
+    changed(param, velocity);
+  }
+
+  /**
+   * Adam with decoupled weight decay: weights shrink by (1 - lr weightDecay), whatever the
+   * gradient. {@link #adam} has the formula of the rest.
+   *
+   * <p>Source: Loshchilov, Hutter, ICLR 2019.
+   *
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void adamW(
+      Tensor param,
+      Tensor grad,
+      Tensor mean,
+      Tensor variance,
+      Tensor lr,
+      Tensor step,
+      double beta1,
+      double beta2,
+      double eps,
+      double weightDecay) {
+    adam("adamW", param, grad, mean, variance, lr, step, beta1, beta2, eps, weightDecay, true);
+  }
+
+  /**
+   * Adam with L2 weight decay.
+   *
+   * <pre>{@code
+   * g = grad + weightDecay param
+   * mean     = beta1 mean + (1 - beta1) g
+   * variance = beta2 variance + (1 - beta2) g^2
+   * param = param - lr / (1 - beta1^step) mean / (sqrt(variance / (1 - beta2^step)) + eps)
+   * }</pre>
+   *
+   * Shapes: param, grad, mean and variance alike.
+   *
+   * <p>Source: Kingma, Ba, ICLR 2015.
+   *
+   * @param param updated
+   * @param grad gradient
+   * @param mean first moment, updated
+   * @param variance second moment, updated
+   * @param lr learning rate
+   * @param step number of this step, from 1
+   * @param beta1 decay of the first moment
+   * @param beta2 decay of the second moment
+   * @param eps added to the root
+   * @param weightDecay factor of the parameters in the gradient
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void adam(
+      Tensor param,
+      Tensor grad,
+      Tensor mean,
+      Tensor variance,
+      Tensor lr,
+      Tensor step,
+      double beta1,
+      double beta2,
+      double eps,
+      double weightDecay) {
+    adam("adam", param, grad, mean, variance, lr, step, beta1, beta2, eps, weightDecay, false);
+  }
+
+  private static void adam(
+      String op,
+      Tensor param,
+      Tensor grad,
+      Tensor mean,
+      Tensor variance,
+      Tensor lr,
+      Tensor step,
+      double beta1,
+      double beta2,
+      double eps,
+      double weightDecay,
+      boolean decoupled) {
+    check(op, param, lr, step, grad, mean, variance);
+    param
+        .backend()
+        .adam(
+            grad.buffer(),
+            param.buffer(),
+            mean.buffer(),
+            variance.buffer(),
+            lr.buffer(),
+            step.buffer(),
+            param.numel(),
+            beta1,
+            beta2,
+            eps,
+            weightDecay,
+            decoupled);
+    changed(param, mean, variance);
+  }
+
+  /**
+   * RMSprop.
+   *
+   * <pre>{@code
+   * g = grad + weightDecay param
+   * square = alpha square + (1 - alpha) g^2;  mean = alpha mean + (1 - alpha) g
+   * d = g / (sqrt(square - mean^2) + eps)
+   * b = momentum b + d
+   * param = param - lr b
+   * }</pre>
+   *
+   * Shapes: param, grad and states alike.
+   *
+   * <p>Source: Tieleman, Hinton, COURSERA lecture 6.5, 2012; centered: Graves, arXiv:1308.0850.
+   *
+   * @param param updated
+   * @param grad gradient
+   * @param square mean of squares, updated
+   * @param mean mean of gradients, updated; null if not centered, where it counts as 0
+   * @param velocity momentum buffer b, updated; null without momentum, where b = d
+   * @param lr learning rate
+   * @param alpha decay of the means
+   * @param eps added to the root
+   * @param momentum weight of the past directions
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void rmsProp(
+      Tensor param,
+      Tensor grad,
+      Tensor square,
+      @Nullable Tensor mean,
+      @Nullable Tensor velocity,
+      Tensor lr,
+      double alpha,
+      double eps,
+      double momentum,
+      double weightDecay) {
+    check("rmsProp", param, lr, null, grad, square, mean, velocity);
+    param
+        .backend()
+        .rmsProp(
+            grad.buffer(),
+            param.buffer(),
+            square.buffer(),
+            mean == null ? null : mean.buffer(),
+            velocity == null ? null : velocity.buffer(),
+            lr.buffer(),
+            param.numel(),
+            alpha,
+            eps,
+            momentum,
+            weightDecay);
+    changed(param, square, mean, velocity);
+  }
+
+  /**
+   * Adagrad.
+   *
+   * <pre>{@code
+   * g = grad + weightDecay param
+   * sum = sum + g^2
+   * param = param - lr / (1 + (step - 1) lrDecay) g / (sqrt(sum) + eps)
+   * }</pre>
+   *
+   * Shapes: param, grad and sum alike.
+   *
+   * <p>Source: Duchi, Hazan, Singer, JMLR 12, 2011.
+   *
+   * @param param updated
+   * @param grad gradient
+   * @param sum sum of squares, updated
+   * @param lr learning rate
+   * @param step number of this step, from 1
+   * @param lrDecay decay of the learning rate
+   * @param eps added to the root
+   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void adagrad(
+      Tensor param,
+      Tensor grad,
+      Tensor sum,
+      Tensor lr,
+      Tensor step,
+      double lrDecay,
+      double eps,
+      double weightDecay) {
+    check("adagrad", param, lr, step, grad, sum);
+    param
+        .backend()
+        .adagrad(
+            grad.buffer(),
+            param.buffer(),
+            sum.buffer(),
+            lr.buffer(),
+            step.buffer(),
+            param.numel(),
+            lrDecay,
+            eps,
+            weightDecay);
+    changed(param, sum);
+  }
+
+  /**
+   * The sum of squares of all elements as a FLOAT64 scalar, formed in double precision; no
+   * gradient. Shapes: x any, result [].
+   *
+   * @throws io.gradus.core.DTypeException when x is not floating
+   */
+  public static Tensor sumOfSquares(Tensor x) {
+    Checks.dtype(x.dtype().isFloating(), "[sumOfSquares] needs a floating type, not %s", x.dtype());
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      Tensor out = Tensor.empty(x.backend(), DType.FLOAT64, Shape.SCALAR);
+      x.backend().sumOfSquares(x.detach().contiguous().buffer(), out.buffer(), x.numel());
+      return s.keep(out);
+    }
+  }
+
+  /** Whether two tensors are the same elements of the same memory. */
+  public static boolean sameMemory(Tensor a, Tensor b) {
+    Memory memory = b.memory();
+    return a.holds(memory)
+        && a.offset() == b.offset()
+        && a.numel() == b.numel()
+        && a.isContiguous()
+        && b.isContiguous();
+  }
+
+  private static void check(
+      String op, Tensor param, Tensor lr, @Nullable Tensor step, @Nullable Tensor... others) {
+    Checks.dtype(
+        param.dtype() == DType.FLOAT32 || param.dtype() == DType.FLOAT64,
+        "[%s] updates FLOAT32 or FLOAT64, not %s: keep a FLOAT32 copy of the parameters",
+        op,
+        param.dtype());
+    Checks.argument(param.isContiguous(), "[%s] param %s is not contiguous", op, param.shape());
+    for (Tensor other : others) {
+      if (other == null) {
+        continue;
+      }
+      param.sameDevice(op, other);
+      Checks.shape(
+          other.shape().equals(param.shape()),
+          "[%s] a gradient or state has shape %s but the parameter %s",
+          op,
+          other.shape(),
+          param.shape());
+      Checks.dtype(
+          other.dtype() == param.dtype(),
+          "[%s] a gradient or state is %s but the parameter %s",
+          op,
+          other.dtype(),
+          param.dtype());
+      Checks.argument(
+          other.isContiguous(), "[%s] a gradient or state %s is not contiguous", op, other.shape());
+    }
+    checkScalar(op, "lr", param, lr, DType.FLOAT64);
+    if (step != null) {
+      checkScalar(op, "step", param, step, DType.INT64);
+    }
+  }
+
+  private static void checkScalar(
+      String op, String name, Tensor param, Tensor scalar, DType dtype) {
+    param.sameDevice(op, scalar);
+    Checks.dtype(
+        scalar.dtype() == dtype, "[%s] %s must be %s, not %s", op, name, dtype, scalar.dtype());
+    Checks.shape(
+        scalar.numel() == 1, "[%s] %s must have one element, not %s", op, name, scalar.shape());
+  }
+
+  private static void changed(@Nullable Tensor... tensors) {
+    for (Tensor tensor : tensors) {
+      if (tensor != null) {
+        tensor.memory().bumpVersion();
+      }
+    }
+  }
+}
