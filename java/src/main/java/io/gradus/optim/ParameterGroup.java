@@ -1,0 +1,234 @@
+package io.gradus.optim;
+
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Device;
+import io.gradus.core.Shape;
+import io.gradus.tensor.GradMode;
+import io.gradus.tensor.Scope;
+import io.gradus.tensor.Tensor;
+import io.gradus.tensor.Updates;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Parameters that share their settings. The parameters move to one piece of memory and so do their
+ * gradients and every state, each parameter at the same place of each, so that one fused call
+ * updates all of them. The learning rate and the numbers of steps live on the device.
+ */
+public final class ParameterGroup {
+  /** Parameters start at multiples of this, so that vector and bulk copies are aligned. */
+  private static final int ALIGN_BYTES = 256;
+
+  private static final String MASTER = "master";
+
+  private final List<Tensor> params;
+  private final long[] starts;
+  private final Device device;
+  private final DType dtype;
+  private final Tensor values;
+  private final Tensor[] valueViews;
+  private final Tensor grads;
+  private final Tensor[] gradViews;
+  private final @Nullable Tensor master;
+  private final Map<String, Tensor> states = new LinkedHashMap<>();
+  private final Tensor[] stateArray;
+  private final Tensor steps;
+  private final long[] stepCounts;
+  private final Tensor lrTensor;
+  private final UpdateRule rule;
+  private double lr;
+
+  ParameterGroup(List<Tensor> params, double lr, UpdateRule rule, List<String> stateNames) {
+    this.params = List.copyOf(params);
+    this.rule = rule;
+    this.lr = lr;
+    Tensor first = params.get(0);
+    this.device = first.device();
+    this.dtype = first.dtype();
+    long align = ALIGN_BYTES / dtype.bytes();
+    starts = new long[params.size() + 1];
+    for (int i = 0; i < params.size(); i++) {
+      long length = Math.max(1, params.get(i).numel());
+      starts[i + 1] = starts[i] + (length + align - 1) / align * align;
+    }
+    DType stateType = dtype.isHalf() ? DType.FLOAT32 : dtype;
+    valueViews = new Tensor[params.size()];
+    gradViews = new Tensor[params.size()];
+    stepCounts = new long[params.size()];
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      values = arena(dtype);
+      grads = arena(dtype);
+      for (int i = 0; i < params.size(); i++) {
+        Tensor param = params.get(i);
+        valueViews[i] = Scope.escape(view(values, i));
+        gradViews[i] = Scope.escape(view(grads, i));
+        valueViews[i].copyFrom(param);
+        param.setData(valueViews[i]);
+        param.setGradBuffer(gradViews[i]);
+      }
+      master = dtype.isHalf() ? Scope.escape(values.to(DType.FLOAT32)) : null;
+      for (String name : stateNames) {
+        states.put(name, arena(stateType));
+      }
+      stateArray = states.values().toArray(new Tensor[0]);
+      if (master != null) {
+        states.put(MASTER, master);
+      }
+      steps = Scope.escape(Tensor.zeros(device, DType.INT64, Shape.of(params.size())));
+      lrTensor = Scope.escape(Tensor.full(device, DType.FLOAT64, Shape.SCALAR, lr));
+    }
+  }
+
+  private Tensor arena(DType type) {
+    return Scope.escape(Tensor.zeros(device, type, Shape.of(starts[starts.length - 1])));
+  }
+
+  private Tensor view(Tensor arena, int param) {
+    Shape shape = params.get(param).shape();
+    return arena.slice(0, starts[param], starts[param] + shape.numel()).reshape(shape.dims());
+  }
+
+  /** The parameters. */
+  public List<Tensor> params() {
+    return params;
+  }
+
+  /** The learning rate. */
+  public double lr() {
+    return lr;
+  }
+
+  /**
+   * Sets the learning rate of the steps to come.
+   *
+   * @throws io.gradus.core.ArgumentException when it is negative or not finite
+   */
+  public void setLr(double value) {
+    checkLr(value);
+    lr = value;
+    lrTensor.fill(value);
+  }
+
+  static void checkLr(double lr) {
+    Checks.argument(
+        Double.isFinite(lr) && lr >= 0, "[optimizer] learning rate %s must be finite and >= 0", lr);
+  }
+
+  /** Fills a state with a value, as Adagrad's initial sum. */
+  void fillState(int state, double value) {
+    stateArray[state].fill(value);
+  }
+
+  /** Updates every parameter that has a gradient. */
+  void step() {
+    boolean[] ready = new boolean[params.size()];
+    for (int i = 0; i < ready.length; i++) {
+      ready[i] = prepare(i);
+    }
+    int from = 0;
+    while (from < ready.length) {
+      int to = from + 1;
+      // One run: neighbours that have a gradient and took the same number of steps so far.
+      while (ready[from] && to < ready.length && ready[to] && stepCounts[to] == stepCounts[from]) {
+        to++;
+      }
+      if (ready[from]) {
+        update(from, to);
+      }
+      from = to;
+    }
+  }
+
+  /** Brings a parameter and its gradient into the arena; false where there is no gradient. */
+  private boolean prepare(int i) {
+    Tensor param = params.get(i);
+    Checks.state(
+        param.device().equals(device) && param.dtype() == dtype,
+        "[optimizer] parameter %d %s became %s on %s but was %s on %s when the optimizer was made:"
+            + " call to(...) before making the optimizer",
+        i,
+        param.shape(),
+        param.dtype(),
+        param.device(),
+        dtype,
+        device);
+    if (!Updates.sameMemory(param, valueViews[i])) {
+      valueViews[i].copyFrom(param.detach());
+      param.setData(valueViews[i]);
+    }
+    Tensor grad = param.grad();
+    if (grad == null || !param.requiresGrad()) {
+      return false;
+    }
+    if (grad != gradViews[i]) {
+      param.setGradBuffer(gradViews[i]);
+    }
+    return true;
+  }
+
+  private void update(int from, int to) {
+    steps.slice(0, from, to).addInPlace(1);
+    for (int i = from; i < to; i++) {
+      stepCounts[i]++;
+    }
+    Tensor step = steps.slice(0, from, from + 1);
+    Tensor[] state = new Tensor[stateArray.length];
+    for (int i = 0; i < state.length; i++) {
+      state[i] = part(stateArray[i], from, to);
+    }
+    Tensor value = part(values, from, to);
+    Tensor grad = part(grads, from, to);
+    if (master == null) {
+      rule.apply(value, grad, lrTensor, step, state);
+      return;
+    }
+    Tensor precise = part(master, from, to);
+    // Where the 16-bit value was changed by someone else, such as a loaded state, it counts.
+    Tensor untouched = precise.to(dtype).eq(value);
+    precise.copyFrom(Tensor.where(untouched, precise, value.to(DType.FLOAT32)));
+    rule.apply(precise, grad.to(DType.FLOAT32), lrTensor, step, state);
+    value.copyFrom(precise);
+  }
+
+  private Tensor part(Tensor arena, int from, int to) {
+    return arena.slice(0, starts[from], starts[to]);
+  }
+
+  /** Everything but the parameters, by name; the tensors share memory with the group. */
+  void save(String prefix, Map<String, Tensor> out) {
+    out.put(prefix + "lr", lrTensor.detach());
+    out.put(prefix + "step", steps.detach());
+    for (int i = 0; i < params.size(); i++) {
+      for (Map.Entry<String, Tensor> state : states.entrySet()) {
+        out.put(prefix + "param" + i + "." + state.getKey(), view(state.getValue(), i));
+      }
+    }
+  }
+
+  /** Takes what {@link #save} gave, already checked to have the same names and shapes. */
+  void load(String prefix, Map<String, Tensor> in) {
+    Map<String, Tensor> own = new LinkedHashMap<>();
+    save(prefix, own);
+    own.forEach((name, target) -> target.copyFrom(States.get("optimizer", in, name)));
+    lr = lrTensor.item();
+    long[] counts = steps.toLongs();
+    System.arraycopy(counts, 0, stepCounts, 0, counts.length);
+  }
+
+  /** Number of parameters, learning rate and numbers of steps. */
+  @Override
+  public String toString() {
+    return "ParameterGroup(params="
+        + params.size()
+        + ", lr="
+        + lr
+        + ", steps="
+        + Arrays.stream(stepCounts).max().orElse(0)
+        + ")";
+  }
+}
