@@ -1,0 +1,109 @@
+package io.gradus.cli;
+
+import io.gradus.core.Device;
+import io.gradus.core.DeviceException;
+import io.gradus.data.Datasets;
+import io.gradus.data.Digits;
+import io.gradus.data.TrainTest;
+import io.gradus.train.TrainedModel;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Options that several commands share. */
+final class Common {
+  static final String DIGITS = "digits";
+  private static final String MODEL_FILE = "model.safetensors";
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec spec = CommandSpec.create();
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "auto",
+      description = "auto, cpu, or a device that 'gradus devices' lists (default: auto).")
+  private String device = "auto";
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads of the CPU (default: one per core); results do not depend on it.")
+  private @Nullable Integer threads;
+
+  @SuppressWarnings("UnusedVariable") // picocli only has to know it: Failures asks picocli
+  @Option(names = "--verbose", description = "Show the stack trace of an error.")
+  private boolean verbose;
+
+  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help.")
+  private boolean help;
+
+  PrintWriter out() {
+    return spec.commandLine().getOut();
+  }
+
+  PrintWriter err() {
+    return spec.commandLine().getErr();
+  }
+
+  ParameterException badUse(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+
+  /**
+   * Sets the number of threads, then opens the device: the backend reads the number as it opens.
+   */
+  Device open() {
+    Integer n = threads;
+    if (n != null) {
+      require(n >= 1, "--threads must be at least 1, not " + n);
+      System.setProperty("gradus.threads", Integer.toString(n));
+    }
+    try {
+      return Device.parse(device);
+    } catch (DeviceException e) {
+      throw badUse(String.valueOf(e.getMessage()));
+    }
+  }
+
+  void require(boolean ok, String message) {
+    if (!ok) {
+      throw badUse(message);
+    }
+  }
+
+  /** The model that train left in a folder. */
+  TrainedModel model(Path folder, Device target) throws IOException {
+    Path file = folder.resolve(MODEL_FILE);
+    require(
+        Files.exists(file),
+        "there is no trained model in "
+            + folder
+            + ": make one with 'gradus train --out "
+            + folder
+            + "', or name another folder with --out");
+    return TrainedModel.load(file, target);
+  }
+
+  /** The data of a folder, or the digits where none is named. */
+  TrainTest data(@Nullable Path folder) throws IOException {
+    if (folder == null) {
+      return Digits.open();
+    }
+    require(Files.exists(folder), "there is no folder " + folder + ": check --data");
+    require(
+        Files.isDirectory(folder),
+        folder + " is a file: name the folder that holds it with --data");
+    return Datasets.open(folder);
+  }
+}

@@ -1,0 +1,83 @@
+package io.gradus.cli;
+
+import io.gradus.core.Device;
+import io.gradus.core.GradusException;
+import io.gradus.core.Shape;
+import io.gradus.data.Images;
+import io.gradus.tensor.GradMode;
+import io.gradus.tensor.Scope;
+import io.gradus.tensor.Softmax;
+import io.gradus.tensor.Tensor;
+import io.gradus.train.TrainedModel;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Classifies images with a trained model. */
+@Command(
+    name = "predict",
+    description = "Classifies images: prints each one's three likeliest classes.")
+final class PredictCommand implements Callable<Integer> {
+  private static final int SHOWN = 3;
+
+  @Mixin private Common common = new Common();
+
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      required = true,
+      description = "Folder of the run, as given to train.")
+  private Path out = Path.of("");
+
+  @Parameters(paramLabel = "IMAGE", arity = "1..*", description = "Image files.")
+  private List<Path> images = new ArrayList<>();
+
+  @Override
+  public Integer call() throws IOException {
+    Device device = common.open();
+    TrainedModel model = common.model(out, device);
+    int failed = 0;
+    for (Path image : images) {
+      try {
+        common.out().println(image + "  " + classify(model, image, device));
+      } catch (IOException | GradusException e) {
+        // One bad file must not keep the others from being classified.
+        failed++;
+        common.err().println("gradus predict: " + Failures.message(e));
+      }
+    }
+    return failed == 0 ? 0 : 1;
+  }
+
+  private static String classify(TrainedModel model, Path image, Device device) throws IOException {
+    Shape shape = model.sampleShape();
+    float[] values = Images.read(image, shape);
+    model.standardise().apply(values, 0, values.length);
+    double[] probabilities;
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      Tensor x = Tensor.of(values, shape.insert(0, 1).dims()).to(device);
+      probabilities = Softmax.softmax(model.module().call(x), -1).toDoubles();
+    }
+    StringBuilder line = new StringBuilder();
+    IntStream.range(0, probabilities.length)
+        .boxed()
+        .sorted(Comparator.comparingDouble(i -> -probabilities[i]))
+        .limit(SHOWN)
+        .forEach(
+            i ->
+                line.append(line.length() == 0 ? "" : "  ")
+                    .append(model.classNames().get(i))
+                    .append(String.format(Locale.ROOT, " %.2f%%", 100 * probabilities[i])));
+    return line.toString();
+  }
+}

@@ -1,0 +1,438 @@
+package io.gradus.train;
+
+import io.gradus.core.Checks;
+import io.gradus.core.Device;
+import io.gradus.core.GradusException;
+import io.gradus.data.Batch;
+import io.gradus.data.DataLoader;
+import io.gradus.data.Epoch;
+import io.gradus.io.Checkpoint;
+import io.gradus.io.CheckpointData;
+import io.gradus.metrics.Predictions;
+import io.gradus.nn.Module;
+import io.gradus.optim.Clip;
+import io.gradus.optim.Optimizer;
+import io.gradus.optim.Plateau;
+import io.gradus.optim.Schedule;
+import io.gradus.optim.Scheduler;
+import io.gradus.tensor.Generator;
+import io.gradus.tensor.Loss;
+import io.gradus.tensor.Scope;
+import io.gradus.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.function.BinaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The training loop: forward, loss, backward, clipping, optimizer step and schedule for every
+ * batch; evaluation, history, early stopping and a checkpoint after every epoch, checkpoints in
+ * between by the clock.
+ *
+ * <p>Every batch runs in a {@link Scope}, so memory stays constant. A run that was killed and is
+ * continued with {@code resume(true)} ends with the same weights, bit for bit, as one that was not:
+ * a checkpoint holds weights, optimizer, schedule, generator, position in the data and the running
+ * sums.
+ *
+ * <pre>{@code
+ * History history =
+ *     Trainer.builder(model, trainLoader)
+ *         .test(testLoader)
+ *         .optimizer(new AdamW(model.parameters(), 1e-3))
+ *         .epochs(3)
+ *         .build()
+ *         .fit();
+ * }</pre>
+ */
+public final class Trainer {
+  private final Module model;
+  private final DataLoader train;
+  private final @Nullable DataLoader test;
+  private final Optimizer optimizer;
+  private final @Nullable Scheduler scheduler;
+  private final @Nullable Plateau plateau;
+  private final BinaryOperator<Tensor> loss;
+  private final int epochs;
+  private final double clipNorm;
+  private final @Nullable EarlyStopping earlyStopping;
+  private final @Nullable Path checkpoints;
+  private final long checkpointNanos;
+  private final boolean resume;
+  private final String identity;
+  private final List<TrainingListener> listeners;
+  private final History history = new History();
+
+  // Where the run stands; all of it is in a checkpoint.
+  private int epoch;
+  private int batch;
+  private double lossSum;
+  private long correct;
+  private long seen;
+  private double secondsBefore;
+
+  private long lastCheckpoint;
+
+  private Trainer(Builder b, Optimizer optimizer) {
+    this.model = b.model;
+    this.train = b.train;
+    this.test = b.test;
+    this.optimizer = optimizer;
+    this.scheduler = b.schedule == null ? null : new Scheduler(optimizer, b.schedule);
+    this.plateau = b.plateau;
+    this.loss = b.loss;
+    this.epochs = b.epochs;
+    this.clipNorm = b.clipNorm;
+    this.earlyStopping = b.earlyStopping;
+    this.checkpoints = b.checkpoints;
+    this.checkpointNanos = b.checkpointEvery.toNanos();
+    this.resume = b.resume;
+    this.identity = b.identity;
+    this.listeners = List.copyOf(b.listeners);
+  }
+
+  /** Starts the description of a run of a model on a data set. */
+  public static Builder builder(Module model, DataLoader train) {
+    return new Builder(model, train);
+  }
+
+  /** The results so far. */
+  public History history() {
+    return history;
+  }
+
+  /**
+   * Trains until the last epoch, or until early stopping, and leaves the model in training mode.
+   *
+   * @return the results of all epochs, those before a resume included
+   * @throws IOException when a checkpoint cannot be written or read
+   * @throws GradusException when the loss is no longer finite
+   */
+  public History fit() throws IOException {
+    if (resume && checkpoints != null && Checkpoint.exists(checkpoints)) {
+      restore(checkpoints);
+    }
+    lastCheckpoint = System.nanoTime();
+    boolean stop = earlyStopping != null && earlyStopping.shouldStop();
+    while (epoch < epochs && !stop) {
+      stop = runEpoch();
+    }
+    if (earlyStopping != null) {
+      if (stop) {
+        note(
+            "stopped early after epoch "
+                + epoch
+                + ": no improvement since epoch "
+                + earlyStopping.bestEpoch());
+      }
+      earlyStopping.restoreBest(model);
+    }
+    return history;
+  }
+
+  private boolean runEpoch() throws IOException {
+    model.train();
+    long began = System.nanoTime();
+    long seenBefore = seen;
+    listeners.forEach(l -> l.epochStarted(epoch + 1, epochs, train.batches(), batch));
+    try (Epoch data = train.epoch(epoch, batch)) {
+      Iterator<Batch> batches = data.iterator();
+      while (batches.hasNext()) {
+        try (Scope s = Scope.open()) {
+          trainBatch(batches.next());
+        }
+        if (System.nanoTime() - lastCheckpoint > checkpointNanos) {
+          checkpoint(secondsBefore + seconds(began));
+        }
+      }
+    }
+    double trainSeconds = seconds(began);
+    Evaluation evaluation = test == null ? null : Evaluation.of(model, test, loss);
+    EpochResult result =
+        new EpochResult(
+            epoch + 1,
+            lossSum / Math.max(1, seen),
+            (double) correct / Math.max(1, seen),
+            evaluation == null ? Double.NaN : evaluation.loss(),
+            evaluation == null ? Double.NaN : evaluation.accuracy(),
+            (seen - seenBefore) / Math.max(1e-9, trainSeconds),
+            secondsBefore + seconds(began));
+    history.add(result);
+    epoch++;
+    batch = 0;
+    lossSum = 0;
+    correct = 0;
+    seen = 0;
+    secondsBefore = 0;
+    boolean stop =
+        earlyStopping != null
+            && earlyStopping.update(
+                epoch, evaluation == null ? result.trainLoss() : evaluation.loss(), model);
+    if (plateau != null) {
+      plateau.step(evaluation == null ? result.trainLoss() : evaluation.loss());
+    }
+    checkpoint(0);
+    for (TrainingListener listener : listeners) {
+      listener.epochEnded(history, epochs);
+    }
+    return stop;
+  }
+
+  private void trainBatch(Batch data) {
+    Device device = Evaluation.deviceOf(model);
+    Tensor x = data.x().to(device);
+    Tensor y = data.y().to(device);
+    Tensor logits = model.call(x);
+    Tensor value = loss.apply(logits, y);
+    optimizer.zeroGrad();
+    value.backward();
+    if (clipNorm > 0) {
+      Clip.byNorm(model.parameters(), clipNorm);
+    }
+    optimizer.step();
+    if (scheduler != null) {
+      scheduler.step();
+    }
+    double mean = value.item();
+    if (!Double.isFinite(mean)) {
+      throw new GradusException(
+          "[train] the loss became "
+              + mean
+              + " at epoch "
+              + (epoch + 1)
+              + ", batch "
+              + (batch + 1)
+              + ": lower the learning rate, or clip gradients");
+    }
+    Predictions predictions = Predictions.of(logits, y);
+    for (int i = 0; i < predictions.size(); i++) {
+      correct += predictions.predicted(i) == predictions.label(i) ? 1 : 0;
+    }
+    lossSum += mean * data.size();
+    seen += data.size();
+    batch++;
+    listeners.forEach(l -> l.batchTrained(batch, lossSum / seen, (double) correct / seen));
+  }
+
+  private static double seconds(long since) {
+    return (System.nanoTime() - since) * 1e-9;
+  }
+
+  private void note(String message) {
+    listeners.forEach(l -> l.note(message));
+  }
+
+  private void checkpoint(double epochSeconds) throws IOException {
+    lastCheckpoint = System.nanoTime();
+    if (checkpoints == null) {
+      return;
+    }
+    CheckpointData data = new CheckpointData();
+    data.putString("identity", identity)
+        .putGroup("model", model.stateDict())
+        .putGroup("optimizer", optimizer.stateDict())
+        .putLong("generator.seed", Generator.current().seed())
+        .putLong("generator.offset", Generator.current().offset())
+        .putLong("epoch", epoch)
+        .putLong("batch", batch)
+        .putDouble("lossSum", lossSum)
+        .putLong("correct", correct)
+        .putLong("seen", seen)
+        .putDouble("seconds", epochSeconds);
+    if (scheduler != null) {
+      data.putGroup("scheduler", scheduler.stateDict());
+    }
+    if (plateau != null) {
+      data.putGroup("plateau", plateau.stateDict());
+    }
+    if (earlyStopping != null) {
+      earlyStopping.save(data);
+    }
+    for (EpochResult e : history.epochs()) {
+      String key = "history." + e.epoch() + ".";
+      data.putDouble(key + "trainLoss", e.trainLoss())
+          .putDouble(key + "trainAccuracy", e.trainAccuracy())
+          .putDouble(key + "testLoss", e.testLoss())
+          .putDouble(key + "testAccuracy", e.testAccuracy())
+          .putDouble(key + "imagesPerSecond", e.imagesPerSecond())
+          .putDouble(key + "seconds", e.seconds());
+    }
+    Checkpoint.save(checkpoints, data);
+  }
+
+  private void restore(Path folder) throws IOException {
+    Checkpoint.Loaded loaded = Checkpoint.load(folder);
+    loaded.skipped().forEach(this::note);
+    try (CheckpointData data = loaded.data()) {
+      String saved = data.getString("identity");
+      Checks.argument(
+          saved.equals(identity),
+          "[resume] the checkpoint in %s is of another run (%s, not %s): repeat the options it was"
+              + " started with, or choose another folder",
+          folder,
+          saved,
+          identity);
+      model.loadStateDict(data.group("model"));
+      optimizer.loadStateDict(data.group("optimizer"));
+      if (scheduler != null) {
+        scheduler.loadStateDict(data.group("scheduler"));
+      }
+      if (plateau != null) {
+        plateau.loadStateDict(data.group("plateau"));
+      }
+      Generator.use(
+          new Generator(data.getLong("generator.seed"), data.getLong("generator.offset")));
+      epoch = (int) data.getLong("epoch");
+      batch = (int) data.getLong("batch");
+      lossSum = data.getDouble("lossSum");
+      correct = data.getLong("correct");
+      seen = data.getLong("seen");
+      secondsBefore = data.getDouble("seconds");
+      if (earlyStopping != null) {
+        earlyStopping.load(data);
+      }
+      for (int i = 1; i <= epoch; i++) {
+        String key = "history." + i + ".";
+        history.add(
+            new EpochResult(
+                i,
+                data.getDouble(key + "trainLoss"),
+                data.getDouble(key + "trainAccuracy"),
+                data.getDouble(key + "testLoss"),
+                data.getDouble(key + "testAccuracy"),
+                data.getDouble(key + "imagesPerSecond"),
+                data.getDouble(key + "seconds")));
+      }
+    }
+    note(
+        batch == 0
+            ? "resumed after epoch " + epoch
+            : "resumed in epoch " + (epoch + 1) + " after batch " + batch);
+  }
+
+  /** Describes a run; see the methods for the defaults. */
+  public static final class Builder {
+    private final Module model;
+    private final DataLoader train;
+    private @Nullable DataLoader test;
+    private @Nullable Optimizer optimizer;
+    private @Nullable Schedule schedule;
+    private @Nullable Plateau plateau;
+    private BinaryOperator<Tensor> loss = Loss::crossEntropy;
+    private int epochs = 1;
+    private double clipNorm;
+    private @Nullable EarlyStopping earlyStopping;
+    private @Nullable Path checkpoints;
+    private Duration checkpointEvery = Duration.ofSeconds(30);
+    private boolean resume;
+    private String identity = "";
+    private final List<TrainingListener> listeners = new ArrayList<>();
+
+    private Builder(Module model, DataLoader train) {
+      this.model = model;
+      this.train = train;
+    }
+
+    /** Data to evaluate on after every epoch; default none. */
+    public Builder test(DataLoader loader) {
+      test = loader;
+      return this;
+    }
+
+    /** What updates the parameters; required. */
+    public Builder optimizer(Optimizer value) {
+      optimizer = value;
+      return this;
+    }
+
+    /** Learning rates by the number of the batch, over all epochs; default constant. */
+    public Builder schedule(Schedule value) {
+      schedule = value;
+      return this;
+    }
+
+    /** Lowers the rate when the loss on the test set no longer falls; default not. */
+    public Builder plateau(Plateau value) {
+      plateau = value;
+      return this;
+    }
+
+    /** From logits and labels to the batch's mean loss; default cross-entropy. */
+    public Builder loss(BinaryOperator<Tensor> value) {
+      loss = value;
+      return this;
+    }
+
+    /** How often the data set is gone through; default 1. */
+    public Builder epochs(int value) {
+      Checks.argument(value >= 1, "[train] epochs must be at least 1, not %d", value);
+      epochs = value;
+      return this;
+    }
+
+    /** Limits the norm of all gradients together; default 0, which does not. */
+    public Builder clipNorm(double value) {
+      Checks.argument(value >= 0, "[train] the clipping norm %s must not be negative", value);
+      clipNorm = value;
+      return this;
+    }
+
+    /** When to stop before the last epoch; default never. */
+    public Builder earlyStopping(EarlyStopping value) {
+      earlyStopping = value;
+      return this;
+    }
+
+    /** Folder for checkpoints; default none are written. */
+    public Builder checkpoints(Path folder) {
+      checkpoints = folder;
+      return this;
+    }
+
+    /** Least time between checkpoints within an epoch; default 30 s. */
+    public Builder checkpointEvery(Duration value) {
+      checkpointEvery = value;
+      return this;
+    }
+
+    /** Whether to continue from the newest checkpoint of the folder, if there is one. */
+    public Builder resume(boolean value) {
+      resume = value;
+      return this;
+    }
+
+    /**
+     * What the run is, such as its options: a checkpoint of another identity is not resumed.
+     * Default empty.
+     */
+    public Builder identity(String value) {
+      identity = value;
+      return this;
+    }
+
+    /** Adds someone to tell how it goes. */
+    public Builder listener(TrainingListener value) {
+      listeners.add(value);
+      return this;
+    }
+
+    /**
+     * The run.
+     *
+     * @throws IllegalStateException when there is no optimizer, or a schedule beside a plateau
+     */
+    public Trainer build() {
+      Optimizer o = optimizer;
+      if (o == null) {
+        throw new IllegalStateException("[train] there is no optimizer: give one with optimizer()");
+      }
+      Checks.state(
+          schedule == null || plateau == null,
+          "[train] a schedule and a plateau would both set the learning rate: give one of them");
+      return new Trainer(this, o);
+    }
+  }
+}
