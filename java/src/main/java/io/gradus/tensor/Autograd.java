@@ -178,6 +178,12 @@ public final class Autograd {
           "[backward] the gradient has shape %s but the tensor %s",
           gradients[i].shape(),
           roots[i].shape());
+      Checks.dtype(
+          roots[i].dtype() == gradients[i].dtype(),
+          "[backward] the gradient is %s but the tensor %s",
+          gradients[i].dtype(),
+          roots[i].dtype());
+      roots[i].sameDevice("backward", gradients[i]);
     }
   }
 }

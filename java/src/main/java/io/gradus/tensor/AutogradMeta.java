@@ -1,5 +1,6 @@
 package io.gradus.tensor;
 
+import io.gradus.core.Checks;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -30,6 +31,11 @@ final class AutogradMeta {
     for (UnaryOperator<Tensor> hook : List.copyOf(hooks)) {
       Tensor replaced = hook.apply(g);
       if (replaced != null) {
+        Checks.shape(
+            replaced.shape().equals(g.shape()),
+            "[hook] a hook gave a gradient of shape %s in place of %s",
+            replaced.shape(),
+            g.shape());
         g = replaced;
       }
     }

@@ -11,6 +11,7 @@ final class Derivatives {
   private static final double TWO_OVER_SQRT_PI = 2 / Math.sqrt(Math.PI);
   private static final double SQRT_TWO_OVER_PI = Math.sqrt(2 / Math.PI);
   private static final double CUBIC = 0.044715;
+  private static final double GELU_TANH_SATURATED = 20;
 
   private Derivatives() {}
 
@@ -76,9 +77,11 @@ final class Derivatives {
   }
 
   private static Tensor geluTanh(Tensor x) {
-    Tensor square = x.mul(x);
-    Tensor t = x.mul(square.mul(CUBIC).add(1)).mul(SQRT_TWO_OVER_PI).tanh();
+    // Far out tanh is 1 and its slope 0, which times an overflow of x^2 would be NaN.
+    Tensor near = x.clamp(-GELU_TANH_SATURATED, GELU_TANH_SATURATED);
+    Tensor square = near.mul(near);
+    Tensor t = near.mul(square.mul(CUBIC).add(1)).mul(SQRT_TWO_OVER_PI).tanh();
     Tensor slope = square.mul(3 * CUBIC).add(1).mul(SQRT_TWO_OVER_PI);
-    return t.add(1).mul(0.5).add(x.mul(0.5).mul(t.mul(t).rsub(1)).mul(slope));
+    return t.add(1).mul(0.5).add(near.mul(0.5).mul(t.mul(t).rsub(1)).mul(slope));
   }
 }

@@ -188,8 +188,9 @@ final class Elementwise {
         case SUB -> g.neg();
         case MUL -> g.mul(saved(0));
         case DIV -> {
+          // Not a / b^2: the square overflows or vanishes long before the quotient does.
           Tensor b = saved(1);
-          yield g.mul(saved(0)).div(b.mul(b)).neg();
+          yield g.mul(saved(0).div(b)).div(b).neg();
         }
         case POW -> {
           Tensor a = saved(0);

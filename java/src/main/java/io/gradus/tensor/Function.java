@@ -1,5 +1,7 @@
 package io.gradus.tensor;
 
+import io.gradus.core.Checks;
+import io.gradus.core.Shape;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -39,6 +41,7 @@ public abstract class Function {
   private boolean freed;
   private @Nullable Function[] nextFunctions = {};
   private int[] nextSlots = {};
+  private Shape[] inputShapes = {};
   private AutogradMeta[] outputs = {};
   private @Nullable String callSite;
 
@@ -185,7 +188,9 @@ public abstract class Function {
   private void link(Tensor[] inputs) {
     nextFunctions = new Function[inputs.length];
     nextSlots = new int[inputs.length];
+    inputShapes = new Shape[inputs.length];
     for (int i = 0; i < inputs.length; i++) {
+      inputShapes[i] = inputs[i].shape();
       AutogradMeta meta = inputs[i].meta();
       if (meta == null || !meta.requiresGrad) {
         continue;
@@ -229,8 +234,26 @@ public abstract class Function {
     return callSite;
   }
 
+  /** Applies backward and checks what a user's function may have got wrong. */
   @Nullable Tensor[] runBackward(@Nullable Tensor[] gradOutputs) {
-    return backward(gradOutputs);
+    @Nullable Tensor[] gradients = backward(gradOutputs);
+    Checks.shape(
+        gradients.length >= inputShapes.length,
+        "[%s] backward gave %d gradients for %d inputs",
+        name,
+        gradients.length,
+        inputShapes.length);
+    for (int i = 0; i < inputShapes.length; i++) {
+      Tensor gradient = gradients[i];
+      Checks.shape(
+          gradient == null || gradient.shape().equals(inputShapes[i]),
+          "[%s] backward gave a gradient of shape %s for input %d of shape %s",
+          name,
+          gradient == null ? "" : gradient.shape(),
+          i,
+          inputShapes[i]);
+    }
+    return gradients;
   }
 
   /** Releases what was saved; the graph can't be walked again. */

@@ -411,6 +411,12 @@ public final class Tensor
           "[setGrad] the gradient has shape %s but the tensor %s",
           gradient.shape,
           shape);
+      Checks.dtype(
+          gradient.dtype() == dtype(),
+          "[setGrad] the gradient is %s but the tensor %s",
+          gradient.dtype(),
+          dtype());
+      sameDevice("setGrad", gradient);
       Scope.escape(gradient);
     }
     AutogradMeta m = requireMeta();

@@ -219,9 +219,10 @@ sealed interface TensorMath permits Tensor {
   /** x where x > 0, else alpha (e^x - 1). Source: Clevert et al., ICLR 2016. */
   default Tensor elu(double alpha) {
     try (Scope s = Scope.open()) {
-      // The exponential of the clipped value: an overflow there would make the gradient NaN.
-      Tensor low = self().minimum(Elementwise.number(self(), 0)).expm1().mul(alpha);
-      return s.keep(Tensor.where(self().detach().gt(0), self(), low));
+      Tensor positive = self().detach().gt(0);
+      // The exponential of the negative values alone: an overflow would make the gradient NaN.
+      Tensor negative = Tensor.where(positive, Elementwise.number(self(), 0), self());
+      return s.keep(Tensor.where(positive, self(), negative.expm1().mul(alpha)));
     }
   }
 

@@ -138,11 +138,14 @@ sealed interface TensorViews permits Tensor {
     return reshape(self().shape().without(axis).dims());
   }
 
-  /** Parts of {@code size} along an axis, the last may be smaller; they share memory. */
+  /**
+   * Parts of {@code size} along an axis, the last may be smaller; they share memory. An empty axis
+   * gives one empty part.
+   */
   default Tensor[] split(long size, int axis) {
     Checks.argument(size > 0, "[split] the size %d must be positive", size);
     long extent = self().size(axis);
-    Tensor[] parts = new Tensor[Math.toIntExact((extent + size - 1) / size)];
+    Tensor[] parts = new Tensor[Math.toIntExact(Math.max(1, (extent + size - 1) / size))];
     for (int i = 0; i < parts.length; i++) {
       parts[i] = slice(axis, i * size, Math.min(extent, (i + 1) * size));
     }

@@ -84,7 +84,7 @@ public record TrainedModel(
         module.eval();
         return new TrainedModel(
             network, module, shape, classes, standardise, required(metadata, "gradus.data"));
-      } catch (IllegalArgumentException | GradusException e) {
+      } catch (IllegalArgumentException | ArithmeticException | GradusException e) {
         throw new FormatException(
             "[model] " + file + " cannot be used: " + e.getMessage() + "; train it again", e);
       }

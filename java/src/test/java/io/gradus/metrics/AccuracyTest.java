@@ -10,10 +10,7 @@ import org.junit.jupiter.api.Test;
 
 class AccuracyTest {
   private static final Predictions FOUR =
-      Predictions.of(
-          new double[] {9, 1, 2, 1, 9, 2, 3, 2, 1, 0, 0, 0},
-          3,
-          new long[] {0, 2, 2, 1});
+      Predictions.of(new double[] {9, 1, 2, 1, 9, 2, 3, 2, 1, 0, 0, 0}, 3, new long[] {0, 2, 2, 1});
 
   @Test
   void countsTheFirstOfTheHighest() {
