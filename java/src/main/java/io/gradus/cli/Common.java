@@ -1,5 +1,6 @@
 package io.gradus.cli;
 
+import io.gradus.core.ArgumentException;
 import io.gradus.core.Device;
 import io.gradus.core.DeviceException;
 import io.gradus.data.Datasets;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -52,8 +54,9 @@ final class Common {
     return spec.commandLine().getOut();
   }
 
-  PrintWriter err() {
-    return spec.commandLine().getErr();
+  /** Reports an error after which the command goes on. */
+  void report(Exception e) {
+    Failures.report(spec.commandLine(), e, verbose);
   }
 
   ParameterException badUse(String message) {
@@ -86,7 +89,7 @@ final class Common {
   TrainedModel model(Path folder, Device target) throws IOException {
     Path file = folder.resolve(MODEL_FILE);
     require(
-        Files.exists(file),
+        Files.isRegularFile(file),
         "there is no trained model in "
             + folder
             + ": make one with 'gradus train --out "
@@ -104,6 +107,15 @@ final class Common {
     require(
         Files.isDirectory(folder),
         folder + " is a file: name the folder that holds it with --data");
-    return Datasets.open(folder);
+    try (Stream<Path> files = Files.list(folder)) {
+      require(
+          files.findAny().isPresent(),
+          folder + " is empty: put data there, or name another folder with --data");
+    }
+    try {
+      return Datasets.open(folder);
+    } catch (ArgumentException e) {
+      throw badUse(String.valueOf(e.getMessage()));
+    }
   }
 }

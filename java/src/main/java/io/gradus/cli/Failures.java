@@ -38,16 +38,34 @@ final class Failures {
 
   /** The command was right but did not succeed. */
   static int failedRun(Exception e, CommandLine line, ParseResult parsed) {
-    String command = line.getCommandSpec().qualifiedName();
-    line.getErr().println(command + ": " + message(e));
     List<CommandLine> commands = parsed.asCommandLineList();
-    if (commands.get(commands.size() - 1).getParseResult().hasMatchedOption("--verbose")) {
-      e.printStackTrace(line.getErr());
-    }
+    boolean verbose =
+        commands.get(commands.size() - 1).getParseResult().hasMatchedOption("--verbose");
+    report(line, e, verbose);
     return FAILED;
   }
 
-  static String message(Throwable e) {
+  /** The heap is full outside of the tensors, whose allocator has an error of its own. */
+  static int outOfMemory(OutOfMemoryError e, CommandLine line, String[] args) {
+    report(
+        line,
+        new GradusException(
+            "out of memory: raise the limit of the heap with GRADUS_JAVA_OPTS=-Xmx..., or use less"
+                + " data with --subset",
+            e),
+        List.of(args).contains("--verbose"));
+    return FAILED;
+  }
+
+  /** Prints what went wrong in one line, and where it did if that is wanted. */
+  static void report(CommandLine line, Exception e, boolean verbose) {
+    line.getErr().println(line.getCommandSpec().qualifiedName() + ": " + message(e));
+    if (verbose) {
+      e.printStackTrace(line.getErr());
+    }
+  }
+
+  private static String message(Exception e) {
     if (e instanceof NoSuchFileException f) {
       return "there is no file " + f.getFile() + ": check the path";
     }

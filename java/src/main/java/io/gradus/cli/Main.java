@@ -36,12 +36,19 @@ public final class Main implements Runnable {
 
   /** Runs a command and ends the JVM with its exit code: 0 done, 1 failed, 2 bad use. */
   public static void main(String[] args) {
+    // Commands say on their own what a person should know; a library's warnings would say it twice.
+    System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
     System.exit(run(args));
   }
 
   /** Runs a command and gives its exit code: 0 done, 1 failed, 2 bad use. */
   static int run(String... args) {
-    return commandLine().execute(args);
+    CommandLine line = commandLine();
+    try {
+      return line.execute(args);
+    } catch (OutOfMemoryError e) {
+      return Failures.outOfMemory(e, line, args);
+    }
   }
 
   static CommandLine commandLine() {

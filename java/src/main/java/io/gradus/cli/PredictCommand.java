@@ -1,6 +1,7 @@
 package io.gradus.cli;
 
 import io.gradus.core.Device;
+import io.gradus.core.FormatException;
 import io.gradus.core.GradusException;
 import io.gradus.core.Shape;
 import io.gradus.data.Images;
@@ -10,6 +11,7 @@ import io.gradus.tensor.Softmax;
 import io.gradus.tensor.Tensor;
 import io.gradus.train.TrainedModel;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -52,13 +54,16 @@ final class PredictCommand implements Callable<Integer> {
       } catch (IOException | GradusException e) {
         // One bad file must not keep the others from being classified.
         failed++;
-        common.err().println("gradus predict: " + Failures.message(e));
+        common.report(e);
       }
     }
     return failed == 0 ? 0 : 1;
   }
 
   private static String classify(TrainedModel model, Path image, Device device) throws IOException {
+    if (Files.isDirectory(image)) {
+      throw new FormatException("[predict] " + image + " is a folder: name image files");
+    }
     Shape shape = model.sampleShape();
     float[] values = Images.read(image, shape);
     model.standardise().apply(values, 0, values.length);

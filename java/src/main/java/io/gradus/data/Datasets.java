@@ -1,5 +1,6 @@
 package io.gradus.data;
 
+import io.gradus.core.ArgumentException;
 import io.gradus.core.Checks;
 import io.gradus.core.FormatException;
 import java.io.IOException;
@@ -24,9 +25,8 @@ public final class Datasets {
    * <p>Where the files do not say which samples are for testing, a fixed choice of {@link
    * #TEST_FRACTION} of them is.
    *
-   * @throws io.gradus.core.ArgumentException when the path does not exist
-   * @throws FormatException when nothing is recognised or a file is damaged, with the cause and the
-   *     remedy
+   * @throws ArgumentException when the path does not exist or holds nothing that is recognised
+   * @throws FormatException when a file is damaged, with the cause and the remedy
    * @throws IOException when a file cannot be read
    */
   public static TrainTest open(Path path) throws IOException {
@@ -48,7 +48,7 @@ public final class Datasets {
         return ImageFolder.open(path);
       }
     }
-    throw new FormatException(
+    throw new ArgumentException(
         String.format(
             "[data] %s holds no data set that is known: looked for %s; %s; %s; %s",
             path, Idx.LOOKED_FOR, Cifar10.LOOKED_FOR, Csv.LOOKED_FOR, ImageFolder.LOOKED_FOR));

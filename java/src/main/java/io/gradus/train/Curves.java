@@ -29,10 +29,10 @@ final class Curves {
    * @throws IOException when the file cannot be written; an older one stays then
    */
   static void write(Path file, History history) throws IOException {
-    XYChart loss = chart("Loss", "mean loss");
+    XYChart loss = chart("Loss", "mean loss", Styler.LegendPosition.InsideNE);
     series(loss, "training", history.epochs(), EpochResult::trainLoss);
     series(loss, "test", history.epochs(), EpochResult::testLoss);
-    XYChart accuracy = chart("Accuracy", "accuracy in %");
+    XYChart accuracy = chart("Accuracy", "accuracy in %", Styler.LegendPosition.InsideSE);
     series(accuracy, "training", history.epochs(), e -> 100 * e.trainAccuracy());
     series(accuracy, "test", history.epochs(), e -> 100 * e.testAccuracy());
     BufferedImage image = new BufferedImage(2 * WIDTH, HEIGHT, BufferedImage.TYPE_INT_RGB);
@@ -52,7 +52,8 @@ final class Curves {
     AtomicFiles.writeBytes(file, bytes.toByteArray());
   }
 
-  private static XYChart chart(String title, String yAxis) {
+  /** The legend goes where the curves of a run that learns do not. */
+  private static XYChart chart(String title, String yAxis, Styler.LegendPosition legend) {
     XYChart chart =
         new XYChartBuilder()
             .width(WIDTH)
@@ -61,7 +62,7 @@ final class Curves {
             .xAxisTitle("epoch")
             .yAxisTitle(yAxis)
             .build();
-    chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNE);
+    chart.getStyler().setLegendPosition(legend);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     chart.getStyler().setXAxisDecimalPattern("#");
     return chart;

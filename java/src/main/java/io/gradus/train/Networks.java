@@ -147,12 +147,6 @@ public enum Networks {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** The label. */
-  @Override
-  public String toString() {
-    return label();
-  }
-
   /**
    * The network of a name.
    *

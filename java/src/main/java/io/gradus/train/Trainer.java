@@ -109,10 +109,18 @@ public final class Trainer {
    *
    * @return the results of all epochs, those before a resume included
    * @throws IOException when a checkpoint cannot be written or read
+   * @throws io.gradus.core.ArgumentException when the folder holds checkpoints and the run is not
+   *     to resume, or they are of another run
    * @throws GradusException when the loss is no longer finite
    */
   public History fit() throws IOException {
-    if (resume && checkpoints != null && Checkpoint.exists(checkpoints)) {
+    if (checkpoints != null && Checkpoint.exists(checkpoints)) {
+      // Going on writing would delete the other run's checkpoints, oldest first.
+      Checks.argument(
+          resume,
+          "[train] %s holds the checkpoints of a run: continue it with resume(true), or choose"
+              + " another folder",
+          checkpoints);
       restore(checkpoints);
     }
     lastCheckpoint = System.nanoTime();
@@ -230,6 +238,13 @@ public final class Trainer {
     if (checkpoints == null) {
       return;
     }
+    // The states are handles on live tensors: the scope closes the handles.
+    try (Scope s = Scope.open()) {
+      Checkpoint.save(checkpoints, state(epochSeconds));
+    }
+  }
+
+  private CheckpointData state(double epochSeconds) {
     CheckpointData data = new CheckpointData();
     data.putString("identity", identity)
         .putGroup("model", model.stateDict())
@@ -260,7 +275,7 @@ public final class Trainer {
           .putDouble(key + "imagesPerSecond", e.imagesPerSecond())
           .putDouble(key + "seconds", e.seconds());
     }
-    Checkpoint.save(checkpoints, data);
+    return data;
   }
 
   private void restore(Path folder) throws IOException {

@@ -24,7 +24,7 @@ final class DatasetsTest {
   }
 
   private static void assertLookedFor(Path path) {
-    FormatException e = assertThrows(FormatException.class, () -> Datasets.open(path));
+    ArgumentException e = assertThrows(ArgumentException.class, () -> Datasets.open(path));
     for (String name :
         new String[] {
           "train-images-idx3-ubyte", "data_batch_1.bin", "train.csv", "<class>/*.png"

@@ -1,0 +1,278 @@
+package io.gradus.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.gradus.core.ArgumentException;
+import io.gradus.io.Checkpoint;
+import io.gradus.nn.Module;
+import io.gradus.optim.AdamW;
+import io.gradus.optim.Optimizer;
+import io.gradus.optim.Plateau;
+import io.gradus.optim.SGD;
+import io.gradus.optim.Schedule;
+import io.gradus.tensor.Generator;
+import io.gradus.tensor.Tensor;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A run that was stopped and continued ends as one that was not, bit for bit. */
+class ResumeTest {
+  private static final int BATCHES = 5;
+  private static final int EPOCHS = 4;
+
+  @TempDir private Path folder;
+
+  /** Ends a run as a kill would: after the checkpoint of one batch, within the next. */
+  private static final class Stop extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+  }
+
+  private static final class StopAt implements TrainingListener {
+    private final int at;
+    private int trained;
+
+    StopAt(int at) {
+      this.at = at;
+    }
+
+    @Override
+    public void batchTrained(int batch, double meanLoss, double accuracy) {
+      trained++;
+      if (trained == at) {
+        throw new Stop();
+      }
+    }
+  }
+
+  private static final class Notes implements TrainingListener {
+    private final List<String> lines = new ArrayList<>();
+
+    @Override
+    public void note(String message) {
+      lines.add(message);
+    }
+  }
+
+  private enum Recipe {
+    ADAMW_COSINE {
+      @Override
+      Optimizer configure(Trainer.Builder run, Module model) {
+        run.schedule(Schedule.cosine(EPOCHS * BATCHES, 0)).clipNorm(1);
+        return new AdamW(model.parameters(), 3e-3);
+      }
+    },
+    SGD_MOMENTUM {
+      @Override
+      Optimizer configure(Trainer.Builder run, Module model) {
+        return new SGD(model.parameters(), SGD.Options.of(0.02).withMomentum(0.9));
+      }
+    },
+    EARLY_STOPPING {
+      @Override
+      Optimizer configure(Trainer.Builder run, Module model) {
+        // Nothing can improve by so much: the first epoch is the best, and the third the last.
+        run.earlyStopping(new EarlyStopping(2, 100));
+        return new AdamW(model.parameters(), 3e-3);
+      }
+    },
+    PLATEAU {
+      @Override
+      Optimizer configure(Trainer.Builder run, Module model) {
+        Optimizer optimizer =
+            new SGD(model.parameters(), SGD.Options.of(0.02).withMomentum(0.9).withNesterov(true));
+        run.plateau(new Plateau(optimizer, new Plateau.Options(false, 0.5, 0, 0.5, 0, 0)));
+        return optimizer;
+      }
+    };
+
+    abstract Optimizer configure(Trainer.Builder run, Module model);
+  }
+
+  /** A run, described anew as another process would. */
+  private static final class Run {
+    final Module model = Samples.network(9);
+    final Optimizer optimizer;
+    final Trainer trainer;
+
+    Run(Recipe recipe, Path checkpoints, boolean resume, TrainingListener listener) {
+      Trainer.Builder run =
+          Trainer.builder(model, Samples.train(70, 16))
+              .test(Samples.test(40))
+              .epochs(EPOCHS)
+              .checkpoints(checkpoints)
+              .checkpointEvery(Duration.ZERO)
+              .resume(resume)
+              .identity(recipe.name())
+              .listener(listener);
+      optimizer = recipe.configure(run, model);
+      trainer = run.optimizer(optimizer).build();
+    }
+
+    /** Everything a run leaves behind but its times. */
+    Map<String, Object> state() {
+      Map<String, Object> state = new LinkedHashMap<>();
+      model.stateDict().forEach((name, t) -> state.put("model " + name, bits(t)));
+      optimizer.stateDict().forEach((name, t) -> state.put("optimizer " + name, bits(t)));
+      state.put("generator", Generator.current().offset());
+      state.put(
+          "history",
+          trainer.history().epochs().stream()
+              .map(
+                  e ->
+                      new EpochResult(
+                          e.epoch(),
+                          e.trainLoss(),
+                          e.trainAccuracy(),
+                          e.testLoss(),
+                          e.testAccuracy(),
+                          0,
+                          0))
+              .toList());
+      return state;
+    }
+
+    private static ByteBuffer bits(Tensor t) {
+      return t.detach().toBytes();
+    }
+  }
+
+  /** Names what differs, rather than print all of it. */
+  private static void assertSame(Map<String, Object> expected, Map<String, Object> actual) {
+    assertEquals(expected.keySet(), actual.keySet());
+    List<String> differing =
+        expected.keySet().stream()
+            .filter(name -> !expected.get(name).equals(actual.get(name)))
+            .toList();
+    assertEquals(List.of(), differing);
+  }
+
+  private Run stoppedAndResumed(Recipe recipe, int batch) throws IOException {
+    Path checkpoints = folder.resolve("stopped");
+    Run stopped = new Run(recipe, checkpoints, false, new StopAt(batch));
+    assertThrows(Stop.class, stopped.trainer::fit);
+    Run resumed = new Run(recipe, checkpoints, true, new Notes());
+    // What the thread's generator stands at must come from the checkpoint.
+    Generator.seed(12345);
+    resumed.trainer.fit();
+    return resumed;
+  }
+
+  @ParameterizedTest
+  @EnumSource(Recipe.class)
+  void inTheMiddleOfAnEpoch(Recipe recipe) throws IOException {
+    Run whole = new Run(recipe, folder.resolve("whole"), false, new Notes());
+    whole.trainer.fit();
+    Map<String, Object> expected = whole.state();
+    assertSame(expected, stoppedAndResumed(recipe, BATCHES + 3).state());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2", "5", "6", "20"})
+  void atAnyBatch(int batch) throws IOException {
+    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Notes());
+    whole.trainer.fit();
+    Map<String, Object> expected = whole.state();
+    assertSame(expected, stoppedAndResumed(Recipe.ADAMW_COSINE, batch).state());
+  }
+
+  @Test
+  void theRecipesDoWhatTheyAreNamedFor() throws IOException {
+    Run stopping = new Run(Recipe.EARLY_STOPPING, folder.resolve("early"), false, new Notes());
+    assertEquals(3, stopping.trainer.fit().epochs().size());
+    Run plateau = new Run(Recipe.PLATEAU, folder.resolve("plateau"), false, new Notes());
+    plateau.trainer.fit();
+    assertTrue(plateau.optimizer.lr() < 0.02, () -> "rate " + plateau.optimizer.lr());
+  }
+
+  @Test
+  void ofAFinishedRunChangesNothing() throws IOException {
+    Run whole = new Run(Recipe.EARLY_STOPPING, folder, false, new Notes());
+    whole.trainer.fit();
+    Map<String, Object> expected = whole.state();
+    Run again = new Run(Recipe.EARLY_STOPPING, folder, true, new Notes());
+    again.trainer.fit();
+    assertSame(expected, again.state());
+  }
+
+  @Test
+  void saysWhereItGoesOn() throws IOException {
+    assertThrows(
+        Stop.class,
+        new Run(Recipe.SGD_MOMENTUM, folder, false, new StopAt(BATCHES + 3)).trainer::fit);
+    Notes notes = new Notes();
+    new Run(Recipe.SGD_MOMENTUM, folder, true, notes).trainer.fit();
+    assertEquals(List.of("resumed in epoch 2 after batch 2"), notes.lines);
+    Notes after = new Notes();
+    new Run(Recipe.SGD_MOMENTUM, folder, true, after).trainer.fit();
+    assertEquals(List.of("resumed after epoch " + EPOCHS), after.lines);
+  }
+
+  @Test
+  void ofAnotherRunIsRefusedWithBothIdentities() throws IOException {
+    assertThrows(
+        Stop.class, new Run(Recipe.SGD_MOMENTUM, folder, false, new StopAt(3)).trainer::fit);
+    Run other = new Run(Recipe.PLATEAU, folder, true, new Notes());
+    ArgumentException e = assertThrows(ArgumentException.class, other.trainer::fit);
+    String message = e.getMessage();
+    assertTrue(message.contains(Recipe.SGD_MOMENTUM.name()), message);
+    assertTrue(message.contains(Recipe.PLATEAU.name()), message);
+    assertTrue(message.contains(folder.toString()), message);
+  }
+
+  @Test
+  void whereNothingIsThereStartsAnew() throws IOException {
+    Run fresh = new Run(Recipe.ADAMW_COSINE, folder.resolve("fresh"), false, new Notes());
+    fresh.trainer.fit();
+    Map<String, Object> expected = fresh.state();
+    Notes notes = new Notes();
+    Run resumed = new Run(Recipe.ADAMW_COSINE, folder.resolve("nothing"), true, notes);
+    resumed.trainer.fit();
+    assertSame(expected, resumed.state());
+    assertEquals(List.of(), notes.lines);
+  }
+
+  @Test
+  void fallsBackToTheCheckpointBeforeADamagedOne() throws IOException {
+    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Notes());
+    whole.trainer.fit();
+    Map<String, Object> expected = whole.state();
+    Path checkpoints = folder.resolve("damaged");
+    assertThrows(
+        Stop.class, new Run(Recipe.ADAMW_COSINE, checkpoints, false, new StopAt(4)).trainer::fit);
+    Path newest = Checkpoint.load(checkpoints).file();
+    byte[] bytes = Files.readAllBytes(newest);
+    bytes[bytes.length / 2] ^= 1;
+    Files.write(newest, bytes);
+    Notes notes = new Notes();
+    Run resumed = new Run(Recipe.ADAMW_COSINE, checkpoints, true, notes);
+    resumed.trainer.fit();
+    assertSame(expected, resumed.state());
+    assertEquals(2, notes.lines.size(), notes.lines::toString);
+    assertTrue(notes.lines.get(0).startsWith(newest.getFileName().toString()), notes.lines.get(0));
+    assertEquals("resumed in epoch 1 after batch 2", notes.lines.get(1));
+  }
+
+  @Test
+  void aRunThatCannotWriteItsCheckpointsSaysSo() throws IOException {
+    Path taken = folder.resolve("taken");
+    Files.writeString(taken, "notes");
+    Run run = new Run(Recipe.ADAMW_COSINE, taken, true, new Notes());
+    IOException e = assertThrows(IOException.class, run.trainer::fit);
+    assertTrue(e.getMessage().contains(taken.toString()), e.getMessage());
+    assertEquals("notes", Files.readString(taken));
+  }
+}
