@@ -1,0 +1,151 @@
+package io.gradus.tensor;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+
+import io.gradus.backend.DropoutMask;
+import io.gradus.core.ArgumentException;
+import io.gradus.core.DType;
+import io.gradus.core.DTypeException;
+import io.gradus.core.ShapeException;
+import io.gradus.testing.Nd;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Dropout by element and by channel. */
+class DropoutTest extends OpTestCase {
+  /** The generator was just seeded: its first stream; sixteen bits resolve p. */
+  private static double kept(double x, long index, double p) {
+    return DropoutMask.keeps(SEED, 0, index, (int) Math.rint(p * 65536)) ? x / (1 - p) : 0;
+  }
+
+  private static Nd elements(Nd x, double p) {
+    Nd out = x.map(v -> v);
+    for (int i = 0; i < out.data().length; i++) {
+      out.data()[i] = kept(x.data()[i], i, p);
+    }
+    return out;
+  }
+
+  private static Nd channels(Nd x, double p) {
+    return Nd.generate(x.dims(), at -> kept(x.at(at), at[0] * x.dim(-1) + at[at.length - 1], p));
+  }
+
+  private static OpSpec spec(double p, boolean channels) {
+    OpSpec spec =
+        OpSpec.op(
+                "Dropout." + (channels ? "dropoutChannels" : "dropout") + "(Tensor,double,boolean)")
+            .variant(p)
+            .apply(
+                in ->
+                    channels
+                        ? Dropout.dropoutChannels(in[0], p, true)
+                        : Dropout.dropout(in[0], p, true))
+            .gives(in -> channels ? channels(in[0], p) : elements(in[0], p))
+            // x times the rounded 1 / (1 - p): a second rounding beside that of the result.
+            .halfSteps(2)
+            .random();
+    for (long[] shape :
+        new long[][] {
+          {2, 3}, {1, 1}, {8, 1}, {3, 5, 3}, {0, 2}, {17, 500}, {2, 3, 3, 4}, {20, 30, 9}, {5, 7}
+        }) {
+      spec.on(Operand.x(shape));
+    }
+    if (!channels) {
+      spec.on(Operand.x()).on(Operand.x(7));
+    }
+    return spec.on(Operand.x(4, 5).transposed())
+        .on(Operand.x(3, 4).sliced())
+        .on(Operand.x(2, 3).expanded());
+  }
+
+  private static Nd batched(Nd x) {
+    long[] dims = new long[x.rank() + 2];
+    dims[0] = 1;
+    dims[1] = 1;
+    System.arraycopy(x.dims(), 0, dims, 2, x.rank());
+    return x.reshape(dims);
+  }
+
+  /** Nothing is dropped, or everything. */
+  private static OpSpec certain() {
+    return OpSpec.op(
+            "Dropout.dropout(Tensor,double,boolean)",
+            "Dropout.dropoutChannels(Tensor,double,boolean)")
+        .variant("certain")
+        .applyAll(
+            in -> {
+              Tensor x = in[0].unsqueeze(0).unsqueeze(0);
+              return new Tensor[] {
+                Dropout.dropout(x, 0.5, false),
+                Dropout.dropout(x, 0, true),
+                Dropout.dropoutChannels(x, 0.5, false),
+                Dropout.dropout(x, 1, true),
+                Dropout.dropoutChannels(x, 1, true)
+              };
+            })
+        .givesAll(
+            in -> {
+              Nd x = batched(in[0]);
+              Nd none = x.map(v -> 0);
+              return new Nd[] {x, x, x, none, none};
+            })
+        .random()
+        .onShapes(-2, 2);
+  }
+
+  @Override
+  protected List<OpSpec> specs() {
+    Tensor x = Tensor.ones(2, 3);
+    return List.of(
+        spec(0.5, false)
+            .refuses(
+                ArgumentException.class, "[dropout] p is 1.5", () -> Dropout.dropout(x, 1.5, true))
+            .refuses(
+                ArgumentException.class,
+                "[dropout] p is NaN",
+                () -> Dropout.dropout(x, Double.NaN, false))
+            .refuses(
+                DTypeException.class,
+                "[dropout] x is INT64",
+                () -> Dropout.dropout(Tensor.arange(3), 0.5, true)),
+        spec(0.1, false),
+        certain(),
+        spec(0.25, true)
+            .refuses(
+                ShapeException.class,
+                "[dropoutChannels] x [3] needs a sample axis",
+                () -> Dropout.dropoutChannels(Tensor.ones(3), 0.5, true)));
+  }
+
+  @Test
+  void nothingIsDrawnWithoutTrainingOrProbability() {
+    Generator generator = Generator.seed(3);
+    Tensor x = Tensor.ones(4, 4);
+    assertSame(x, Dropout.dropout(x, 0.5, false));
+    assertSame(x, Dropout.dropout(x, 0, true));
+    assertSame(x, Dropout.dropoutChannels(x, 0.5, false));
+    assertEquals(0, generator.offset());
+    Dropout.dropout(x, 0.5, true);
+    assertEquals(1, generator.offset());
+  }
+
+  @Test
+  void probabilityOneGivesZerosAlsoForInfinity() {
+    Tensor x = Tensor.full(Double.POSITIVE_INFINITY, 3, 11);
+    for (DType dtype : new DType[] {DType.FLOAT32, DType.FLOAT64, DType.FLOAT16}) {
+      assertArrayEquals(new double[33], Dropout.dropout(x.to(dtype), 1, true).toDoubles());
+      assertArrayEquals(new double[33], Dropout.dropoutChannels(x.to(dtype), 1, true).toDoubles());
+    }
+  }
+
+  @Test
+  void theShareOfZerosIsTheProbability() {
+    Generator.seed(7);
+    int n = 200_000;
+    double zeros = Dropout.dropout(Tensor.ones(n), 0.3, true).eq(0).sum().item();
+    // Five standard deviations.
+    assertEquals(0.3, zeros / n, 5 * Math.sqrt(0.3 * 0.7 / n));
+  }
+}
