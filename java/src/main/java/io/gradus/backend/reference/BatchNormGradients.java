@@ -9,7 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The backward of batch normalisation in float32: one pass for the sums over rows, one for the
- * gradient of x. The mask of RELU is read from the output's sign.
+ * gradient of x. The mask of RELU is read from the output. Rows are worked on in small copies for
+ * the reason given at {@link BatchNormKernels}.
  */
 final class BatchNormGradients {
   private final float[] g;
@@ -81,29 +82,24 @@ final class BatchNormGradients {
         cut.tasks,
         task -> {
           double[] part = new double[2 * channels];
-          float[] masked = new float[cut.width];
           float[] sum = new float[cut.width];
           float[] product = new float[cut.width];
+          Copies copy = new Copies(cut.width);
           cut.forEachBlock(
               task,
               (at, n, width) -> {
                 Arrays.fill(sum, 0, width, 0);
                 Arrays.fill(product, 0, width, 0);
-                for (int i = 0; i < n; i++) {
-                  int row = at + i * width;
+                for (int i = at; i < at + n * width; i += width) {
+                  load(copy, i, width);
                   if (y == null) {
-                    add(g, gAt + row, x, xAt + row, center, sum, product, width);
+                    add(copy.g, copy.x, center, sum, product, width);
                   } else {
-                    mask(g, gAt + row, y, yAt + row, masked, 0, width);
-                    add(masked, 0, x, xAt + row, center, sum, product, width);
+                    addMasked(copy.g, copy.y, copy.x, center, sum, product, width);
                   }
                 }
-                for (int first = 0; first < width; first += channels) {
-                  for (int c = 0; c < channels; c++) {
-                    part[c] += sum[first + c];
-                    part[channels + c] += product[first + c];
-                  }
-                }
+                cut.fold(sum, width, part, 0);
+                cut.fold(product, width, part, channels);
               });
           parts[task] = part;
         });
@@ -143,69 +139,88 @@ final class BatchNormGradients {
     pool.run(
         cut.tasks,
         task -> {
-          float[] buffer = new float[cut.width];
+          Copies copy = new Copies(cut.width);
           cut.forEachBlock(
               task,
               (at, n, width) -> {
-                for (int i = 0; i < n; i++) {
-                  int row = at + i * width;
-                  float[] in = g;
-                  int inAt = gAt + row;
+                for (int i = at; i < at + n * width; i += width) {
+                  load(copy, i, width);
                   if (y != null) {
-                    float[] masked = residual == null ? buffer : residual;
-                    int maskedAt = residual == null ? 0 : residualAt + row;
-                    mask(g, inAt, y, yAt + row, masked, maskedAt, width);
-                    in = masked;
-                    inAt = maskedAt;
-                  } else if (residual != null) {
-                    System.arraycopy(g, inAt, residual, residualAt + row, width);
+                    mask(copy.g, copy.y, width);
+                  }
+                  gradient(copy.g, copy.x, center, scale, level, slope, width);
+                  if (residual != null) {
+                    System.arraycopy(copy.g, 0, residual, residualAt + i, width);
                   }
                   if (target != null) {
-                    int out = targetAt + row;
-                    gradient(
-                        in, inAt, x, xAt + row, center, scale, level, slope, target, out, width);
+                    System.arraycopy(copy.x, 0, target, targetAt + i, width);
                   }
                 }
               });
         });
   }
 
-  /**
-   * g where y is positive or NaN, else 0; y is never negative. A branch would be mispredicted half
-   * of the time and is not vectorised: instead the sign of minus the bits of y, which is set but
-   * for y = 0, masks the bits of g.
-   */
-  private static void mask(float[] g, int gAt, float[] y, int yAt, float[] out, int outAt, int n) {
-    for (int j = 0; j < n; j++) {
-      int keep = -Float.floatToRawIntBits(y[yAt + j]) >> 31;
-      out[outAt + j] = Float.intBitsToFloat(Float.floatToRawIntBits(g[gAt + j]) & keep);
+  /** Copies of a wide row of each operand. */
+  private static final class Copies {
+    final float[] g;
+    final float[] x;
+    final float[] y;
+
+    Copies(int width) {
+      g = new float[width];
+      x = new float[width];
+      y = new float[width];
+    }
+  }
+
+  private void load(Copies copy, int at, int width) {
+    System.arraycopy(g, gAt + at, copy.g, 0, width);
+    System.arraycopy(x, xAt + at, copy.x, 0, width);
+    if (y != null) {
+      System.arraycopy(y, yAt + at, copy.y, 0, width);
     }
   }
 
   private static void add(
-      float[] g, int gAt, float[] x, int xAt, float[] center, float[] sum, float[] product, int n) {
+      float[] g, float[] x, float[] center, float[] sum, float[] product, int n) {
     for (int j = 0; j < n; j++) {
-      float value = g[gAt + j];
+      float value = g[j];
       sum[j] += value;
-      product[j] += value * (x[xAt + j] - center[j]);
+      product[j] += value * (x[j] - center[j]);
     }
   }
 
-  private static void gradient(
-      float[] g,
-      int gAt,
-      float[] x,
-      int xAt,
-      float[] center,
-      float[] scale,
-      float[] level,
-      float[] slope,
-      float[] out,
-      int outAt,
-      int n) {
+  private static void addMasked(
+      float[] g, float[] y, float[] x, float[] center, float[] sum, float[] product, int n) {
     for (int j = 0; j < n; j++) {
-      float along = (x[xAt + j] - center[j]) * slope[j];
-      out[outAt + j] = (g[gAt + j] - level[j] - along) * scale[j];
+      float value = g[j] * step(y[j]);
+      sum[j] += value;
+      product[j] += value * (x[j] - center[j]);
     }
+  }
+
+  /** Turns x into its gradient. */
+  private static void gradient(
+      float[] g, float[] x, float[] center, float[] scale, float[] level, float[] slope, int n) {
+    for (int j = 0; j < n; j++) {
+      float along = (x[j] - center[j]) * slope[j];
+      x[j] = (g[j] - level[j] - along) * scale[j];
+    }
+  }
+
+  /** A loop of its own: C2 leaves the gradient scalar with a second array to store to. */
+  private static void mask(float[] g, float[] y, int n) {
+    for (int j = 0; j < n; j++) {
+      g[j] *= step(y[j]);
+    }
+  }
+
+  /**
+   * The derivative of RELU from its output: 1 where y is positive, 0 where it is 0; NaN for NaN. A
+   * branch is not vectorised, and neither are operations on the bits of a float. The product is 0
+   * or at least 1 even for the smallest positive y. Where y is 0, an infinite g gives NaN.
+   */
+  private static float step(float y) {
+    return Math.min(1f, y * 1e30f * 1e30f);
   }
 }

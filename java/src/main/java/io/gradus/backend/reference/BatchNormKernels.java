@@ -8,7 +8,13 @@ import io.gradus.backend.Buffer;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** The forward of batch normalisation in float32. */
+/**
+ * The forward of batch normalisation in float32.
+ *
+ * <p>C2 of JDK 17 vectorises these loops only where all arrays are read and written at the same
+ * plain index. Rows are therefore copied to small arrays that stay in the first-level cache, worked
+ * on there by one loop, and copied back: twice as fast as loops with an offset for each array.
+ */
 final class BatchNormKernels {
   private BatchNormKernels() {}
 
@@ -31,72 +37,84 @@ final class BatchNormKernels {
     }
 
     /** Joins one value set per channel. */
-    void join(double otherCount, double[] otherMean, double[] otherSquares, int otherAt) {
+    void join(double otherCount, double[] otherMean, double[] otherSquares) {
       double total = count + otherCount;
       double share = otherCount / total;
       double product = count * share;
       for (int c = 0; c < channels; c++) {
-        double delta = otherMean[otherAt + c] - mean[c];
+        double delta = otherMean[c] - mean[c];
         mean[c] += delta * share;
-        squares[c] += otherSquares[otherAt + c] + delta * delta * product;
+        squares[c] += otherSquares[c] + delta * delta * product;
       }
       count = total;
     }
   }
 
-  /** Working space of one task. */
+  /** Working space of one task: arrays of a wide row, and sums per channel. */
   private static final class Lanes {
+    final ChannelRows cut;
+    final float[] row;
     final float[] center;
     final float[] sum;
     final float[] squares;
     final double[] exactMean;
     final double[] exactSquares;
 
-    Lanes(int width) {
-      center = new float[width];
-      sum = new float[width];
-      squares = new float[width];
-      exactMean = new double[width];
-      exactSquares = new double[width];
+    Lanes(ChannelRows cut) {
+      this.cut = cut;
+      row = new float[cut.width];
+      center = new float[cut.width];
+      sum = new float[cut.width];
+      squares = new float[cut.width];
+      exactMean = new double[cut.channels];
+      exactSquares = new double[cut.channels];
     }
   }
 
   private static void addBlock(
       float[] x, int at, int rows, int width, Lanes lanes, Moments moments) {
-    float[] center = lanes.center;
-    Arrays.fill(center, 0, width, 0);
+    ChannelRows cut = lanes.cut;
+    float[] row = lanes.row;
+    float[] sum = lanes.sum;
+    Arrays.fill(sum, 0, width, 0);
     for (int i = 0; i < rows; i++) {
-      add(x, at + i * width, center, width);
+      System.arraycopy(x, at + i * width, row, 0, width);
+      add(row, sum, width);
     }
-    float inverse = 1f / rows;
-    for (int j = 0; j < width; j++) {
-      center[j] *= inverse;
+    int count = rows * (width / cut.channels);
+    Arrays.fill(lanes.exactMean, 0);
+    cut.fold(sum, width, lanes.exactMean, 0);
+    for (int c = 0; c < cut.channels; c++) {
+      lanes.center[c] = (float) (lanes.exactMean[c] / count);
     }
-    Arrays.fill(lanes.sum, 0, width, 0);
+    cut.repeat(lanes.center);
+    Arrays.fill(sum, 0, width, 0);
     Arrays.fill(lanes.squares, 0, width, 0);
     for (int i = 0; i < rows; i++) {
-      addDistances(x, at + i * width, center, lanes.sum, lanes.squares, width);
+      System.arraycopy(x, at + i * width, row, 0, width);
+      addDistances(row, lanes.center, sum, lanes.squares, width);
     }
-    for (int j = 0; j < width; j++) {
-      double sum = lanes.sum[j];
-      lanes.exactMean[j] = center[j] + sum / rows;
-      lanes.exactSquares[j] = Math.max(0, lanes.squares[j] - sum * sum / rows);
+    Arrays.fill(lanes.exactMean, 0);
+    Arrays.fill(lanes.exactSquares, 0);
+    cut.fold(sum, width, lanes.exactMean, 0);
+    cut.fold(lanes.squares, width, lanes.exactSquares, 0);
+    for (int c = 0; c < cut.channels; c++) {
+      double rest = lanes.exactMean[c] / count;
+      lanes.exactSquares[c] = Math.max(0, lanes.exactSquares[c] - rest * rest * count);
+      lanes.exactMean[c] = lanes.center[c] + rest;
     }
-    for (int j = 0; j < width; j += moments.channels) {
-      moments.join(rows, lanes.exactMean, lanes.exactSquares, j);
+    moments.join(count, lanes.exactMean, lanes.exactSquares);
+  }
+
+  private static void add(float[] x, float[] sum, int n) {
+    for (int j = 0; j < n; j++) {
+      sum[j] += x[j];
     }
   }
 
-  private static void add(float[] x, int at, float[] sum, int n) {
+  private static void addDistances(float[] x, float[] center, float[] sum, float[] squares, int n) {
     for (int j = 0; j < n; j++) {
-      sum[j] += x[at + j];
-    }
-  }
-
-  private static void addDistances(
-      float[] x, int at, float[] center, float[] sum, float[] squares, int n) {
-    for (int j = 0; j < n; j++) {
-      float distance = x[at + j] - center[j];
+      float distance = x[j] - center[j];
       sum[j] += distance;
       squares[j] += distance * distance;
     }
@@ -121,14 +139,14 @@ final class BatchNormKernels {
         cut.tasks,
         task -> {
           Moments part = new Moments(cut.channels);
-          Lanes lanes = new Lanes(cut.width);
+          Lanes lanes = new Lanes(cut);
           cut.forEachBlock(
               task, (at, n, width) -> addBlock(values, first + at, n, width, lanes, part));
           parts[task] = part;
         });
     Moments all = parts[0];
     for (int i = 1; i < parts.length; i++) {
-      all.join(parts[i].count, parts[i].mean, parts[i].squares, 0);
+      all.join(parts[i].count, parts[i].mean, parts[i].squares);
     }
     float[] means = floats(mean);
     float[] inverses = floats(invStd);
@@ -170,44 +188,63 @@ final class BatchNormKernels {
     }
     float[] in = floats(x);
     float[] out = floats(y);
+    float @Nullable [] add = residual == null ? null : floats(residual);
     int xAt = at(x);
     int yAt = at(y);
+    int addAt = residual == null ? 0 : at(residual);
     boolean relu = activation == Activation.RELU;
     pool.run(
         cut.tasks,
-        task ->
-            cut.forEachBlock(
-                task,
-                (at, n, width) -> {
-                  for (int i = 0; i < n; i++) {
-                    int row = at + i * width;
-                    normalise(in, xAt + row, center, scale, shift, out, yAt + row, width);
-                    if (residual != null) {
-                      addTo(out, yAt + row, floats(residual), at(residual) + row, width);
-                    }
-                    if (relu) {
-                      relu(out, yAt + row, width);
-                    }
+        task -> {
+          float[] row = new float[cut.width];
+          float[] other = new float[cut.width];
+          cut.forEachBlock(
+              task,
+              (at, n, width) -> {
+                for (int i = at; i < at + n * width; i += width) {
+                  System.arraycopy(in, xAt + i, row, 0, width);
+                  if (add != null) {
+                    System.arraycopy(add, addAt + i, other, 0, width);
                   }
-                }));
+                  if (relu && add != null) {
+                    normaliseAddRelu(row, center, scale, shift, other, width);
+                  } else if (relu) {
+                    normaliseRelu(row, center, scale, shift, width);
+                  } else if (add != null) {
+                    normaliseAdd(row, center, scale, shift, other, width);
+                  } else {
+                    normalise(row, center, scale, shift, width);
+                  }
+                  System.arraycopy(row, 0, out, yAt + i, width);
+                }
+              });
+        });
   }
 
-  private static void normalise(
-      float[] x, int xAt, float[] center, float[] scale, float[] shift, float[] y, int yAt, int n) {
+  private static void normalise(float[] x, float[] center, float[] scale, float[] shift, int n) {
     for (int j = 0; j < n; j++) {
-      y[yAt + j] = (x[xAt + j] - center[j]) * scale[j] + shift[j];
+      x[j] = (x[j] - center[j]) * scale[j] + shift[j];
     }
   }
 
-  private static void addTo(float[] y, int yAt, float[] x, int xAt, int n) {
+  private static void normaliseRelu(
+      float[] x, float[] center, float[] scale, float[] shift, int n) {
     for (int j = 0; j < n; j++) {
-      y[yAt + j] += x[xAt + j];
+      x[j] = Math.max((x[j] - center[j]) * scale[j] + shift[j], 0f);
     }
   }
 
-  private static void relu(float[] y, int at, int n) {
+  private static void normaliseAdd(
+      float[] x, float[] center, float[] scale, float[] shift, float[] other, int n) {
     for (int j = 0; j < n; j++) {
-      y[at + j] = Math.max(y[at + j], 0f);
+      x[j] = (x[j] - center[j]) * scale[j] + shift[j] + other[j];
+    }
+  }
+
+  private static void normaliseAddRelu(
+      float[] x, float[] center, float[] scale, float[] shift, float[] other, int n) {
+    for (int j = 0; j < n; j++) {
+      x[j] = Math.max((x[j] - center[j]) * scale[j] + shift[j] + other[j], 0f);
     }
   }
 }

@@ -12,9 +12,11 @@ import org.jspecify.annotations.Nullable;
  * number of threads does not show.
  */
 final class ChannelRows {
-  private static final int WIDTH = 64;
+  /** Lanes of a wide row: long loops and long copies, but some rows fit the first-level cache. */
+  private static final int WIDTH = 768;
+
   private static final int BLOCK_ROWS = 64;
-  private static final int BLOCK_ELEMENTS = 1 << 14;
+  private static final int BLOCK_ELEMENTS = 1 << 15;
   private static final int TASKS = 64;
 
   final int channels;
@@ -43,7 +45,7 @@ final class ChannelRows {
     int n = Math.toIntExact(rows);
     int repeats = Math.max(1, WIDTH / Math.max(1, this.channels));
     this.width = this.channels * repeats;
-    this.wideRows = n / repeats;
+    this.wideRows = width == 0 ? 0 : n / repeats;
     this.rest = (n - wideRows * repeats) * this.channels;
     int fitting = BLOCK_ELEMENTS / Math.max(1, width);
     this.blockRows = Math.max(4, Math.min(BLOCK_ROWS, fitting));
@@ -80,6 +82,15 @@ final class ChannelRows {
   void repeat(float[] row) {
     for (int j = channels; j < width; j++) {
       row[j] = row[j - channels];
+    }
+  }
+
+  /** Adds the lanes of a wide row to one sum per channel, from {@code at} on. */
+  void fold(float[] row, int width, double[] sums, int at) {
+    for (int first = 0; first < width; first += channels) {
+      for (int c = 0; c < channels; c++) {
+        sums[at + c] += row[first + c];
+      }
     }
   }
 }

@@ -231,13 +231,15 @@ final class ConvKernels {
           size,
           4096,
           (from, to) -> {
-            for (int i = from; i < to; i++) {
-              float sum = partial[i];
-              for (int p = 1; p < parts; p++) {
-                sum += partial[p * size + i];
+            float[] sum = Arrays.copyOfRange(partial, from, to);
+            float[] part = new float[to - from];
+            for (int p = 1; p < parts; p++) {
+              System.arraycopy(partial, p * size + from, part, 0, part.length);
+              for (int i = 0; i < part.length; i++) {
+                sum[i] += part[i];
               }
-              gw[gwOff + i] = sum;
             }
+            System.arraycopy(sum, 0, gw, gwOff + from, sum.length);
           });
     }
   }
@@ -317,7 +319,7 @@ final class ConvKernels {
           }
         }
         engine.multiply(depth, pixels, flat, 0, 1, depth, source, j0, nb);
-        Sgemm.scatter(acc, depth, 0, nb, to, at + j0 * depth, 1, depth);
+        Sgemm.scatter(acc, depth, 0, nb, to, at + j0 * depth, depth);
       }
     }
   }

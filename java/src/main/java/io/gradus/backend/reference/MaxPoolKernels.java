@@ -168,8 +168,12 @@ final class MaxPoolKernels {
             int k0 = unit % blocks * CHANNEL_BLOCK;
             int k1 = Math.min(c, k0 + CHANNEL_BLOCK);
             int base = gradXAt + image * pixels * c;
-            for (int p = 0; p < pixels; p++) {
-              Arrays.fill(gradX, base + p * c + k0, base + p * c + k1, 0f);
+            if (blocks == 1) {
+              Arrays.fill(gradX, base, base + pixels * c, 0f);
+            } else {
+              for (int p = 0; p < pixels; p++) {
+                Arrays.fill(gradX, base + p * c + k0, base + p * c + k1, 0f);
+              }
             }
             for (int o = image * windows; o < (image + 1) * windows; o++) {
               for (int k = k0; k < k1; k++) {

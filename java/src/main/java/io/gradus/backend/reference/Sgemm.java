@@ -285,7 +285,8 @@ final class Sgemm {
           System.arraycopy(acc[i], 0, c, z0 + i * cRow, nb);
         }
       } else {
-        scatter(acc, rows, 0, nb, c, z0, cRow, cCol);
+        // Of the strides of a row-major result, transposed or not, one is 1.
+        scatter(acc, rows, 0, nb, c, z0, cCol);
       }
       PanelGemm.give(engine);
     }
@@ -301,9 +302,11 @@ final class Sgemm {
     }
   }
 
-  /** Writes {@code c[z + i * cRow + j * cCol] = acc[i][from + j]}, eight rows at a time. */
-  static void scatter(
-      float[][] acc, int rows, int from, int nb, float[] c, int z, int cRow, int cCol) {
+  /**
+   * Writes {@code c[z + i + j * pitch] = acc[i][from + j]}, eight rows at a time: C2 checks their
+   * indices once because their distances are constant.
+   */
+  static void scatter(float[][] acc, int rows, int from, int nb, float[] c, int z, int pitch) {
     int i = 0;
     for (; i + 8 <= rows; i += 8) {
       float[] r0 = acc[i];
@@ -314,25 +317,25 @@ final class Sgemm {
       float[] r5 = acc[i + 5];
       float[] r6 = acc[i + 6];
       float[] r7 = acc[i + 7];
-      int at = z + i * cRow;
+      int at = z + i;
       for (int j = from; j < from + nb; j++) {
         c[at] = r0[j];
-        c[at + cRow] = r1[j];
-        c[at + 2 * cRow] = r2[j];
-        c[at + 3 * cRow] = r3[j];
-        c[at + 4 * cRow] = r4[j];
-        c[at + 5 * cRow] = r5[j];
-        c[at + 6 * cRow] = r6[j];
-        c[at + 7 * cRow] = r7[j];
-        at += cCol;
+        c[at + 1] = r1[j];
+        c[at + 2] = r2[j];
+        c[at + 3] = r3[j];
+        c[at + 4] = r4[j];
+        c[at + 5] = r5[j];
+        c[at + 6] = r6[j];
+        c[at + 7] = r7[j];
+        at += pitch;
       }
     }
     for (; i < rows; i++) {
       float[] r = acc[i];
-      int at = z + i * cRow;
+      int at = z + i;
       for (int j = from; j < from + nb; j++) {
         c[at] = r[j];
-        at += cCol;
+        at += pitch;
       }
     }
   }

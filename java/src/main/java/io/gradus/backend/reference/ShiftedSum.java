@@ -222,9 +222,9 @@ final class ShiftedSum {
       last = v1;
     }
     if (first > v0 || last < v1) {
-      for (int ch = 0; ch < channels; ch++) {
-        Arrays.fill(to, at + ch * pitch + v0, at + ch * pitch + first, 0f);
-        Arrays.fill(to, at + ch * pitch + last, at + ch * pitch + v1, 0f);
+      for (int p = at; p < at + channels * pitch; p += pitch) {
+        zero(to, p + v0, p + first);
+        zero(to, p + last, p + v1);
       }
     }
     if (first == last) {
@@ -237,17 +237,25 @@ final class ShiftedSum {
             + g * channels;
     int step = colStep * srcPitch;
     int ch = 0;
-    for (; ch + 4 <= channels; ch += 4) {
+    for (; ch + 8 <= channels; ch += 8) {
       int from = base + ch;
       int p0 = at + ch * pitch;
       int p1 = p0 + pitch;
       int p2 = p1 + pitch;
       int p3 = p2 + pitch;
+      int p4 = p3 + pitch;
+      int p5 = p4 + pitch;
+      int p6 = p5 + pitch;
+      int p7 = p6 + pitch;
       for (int v = first; v < last; v++) {
         to[p0 + v] = src[from];
         to[p1 + v] = src[from + 1];
         to[p2 + v] = src[from + 2];
         to[p3 + v] = src[from + 3];
+        to[p4 + v] = src[from + 4];
+        to[p5 + v] = src[from + 5];
+        to[p6 + v] = src[from + 6];
+        to[p7 + v] = src[from + 7];
         from += step;
       }
     }
@@ -258,6 +266,13 @@ final class ShiftedSum {
         to[p + v] = src[from];
         from += step;
       }
+    }
+  }
+
+  /** Mostly a single value or none: cheaper than a call of Arrays.fill. */
+  private static void zero(float[] to, int from, int end) {
+    for (int i = from; i < end; i++) {
+      to[i] = 0f;
     }
   }
 
@@ -273,7 +288,7 @@ final class ShiftedSum {
       int end = dense ? j0 + nb : Math.min(j0 + nb, j - v + gridW);
       int pixel = ((i0 + i) * dstH + (u0 + u) * dstRow) * dstW + v * dstCol;
       int z = dstOff + pixel * dstPitch + m;
-      Sgemm.scatter(acc, rows, j - j0, end - j, dst, z, 1, dstCol * dstPitch);
+      Sgemm.scatter(acc, rows, j - j0, end - j, dst, z, dstCol * dstPitch);
       j = end;
     }
   }
