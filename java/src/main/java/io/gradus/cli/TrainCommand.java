@@ -69,9 +69,10 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--lr",
       paramLabel = "X",
-      defaultValue = "0.001",
+      defaultValue = "0.002",
       description =
-          "Learning rate of AdamW at its peak; it falls to 0 by a cosine (default: 0.001).")
+          "Learning rate of AdamW at its peak: it rises for 30%% of the run, then falls to 0"
+              + " (default: 0.002).")
   private double lr;
 
   @Option(
@@ -152,7 +153,7 @@ final class TrainCommand implements Callable<Integer> {
           Trainer.builder(module, batches)
               .test(evaluation)
               .optimizer(new AdamW(module.parameters(), lr))
-              .schedule(Schedule.cosine(steps, 0))
+              .schedule(Schedule.oneCycle(steps))
               .epochs(epochs)
               .checkpoints(folder.checkpoints())
               .checkpointEvery(Duration.ofSeconds(checkpointSeconds))

@@ -146,6 +146,9 @@ public final class Pool {
    *
    * <p>Shapes: x: [N, H, W, C] -> y: [N, height, width, C].
    *
+   * <p>Source: He, Zhang, Ren, Sun, "Spatial pyramid pooling in deep convolutional networks for
+   * visual recognition", ECCV 2014.
+   *
    * <pre>{@code
    * Tensor fixed = Pool.adaptiveMaxPool2d(features, 7, 7);   // whatever the image's size
    * }</pre>
@@ -163,6 +166,9 @@ public final class Pool {
    * from floor(i H / n) to ceil((i + 1) H / n).
    *
    * <p>Shapes: x: [N, H, W, C] -> y: [N, height, width, C].
+   *
+   * <p>Source: He, Zhang, Ren, Sun, "Spatial pyramid pooling in deep convolutional networks for
+   * visual recognition", ECCV 2014.
    *
    * <pre>{@code
    * Tensor fixed = Pool.adaptiveAvgPool2d(features, 7, 7);   // whatever the image's size

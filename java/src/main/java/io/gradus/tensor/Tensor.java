@@ -28,6 +28,22 @@ import org.jspecify.annotations.Nullable;
  * loss.backward();
  * System.out.println(w.grad());
  * }</pre>
+ *
+ * <p>What holds for every operation, and is not repeated there:
+ *
+ * <ul>
+ *   <li>Shapes: {@code []} is a scalar and {@code [..]} any axes. Shapes that broadcast do so by
+ *       NumPy's rule: aligned at the last axis, extents are equal or one of them is 1. Negative
+ *       axes count from the last.
+ *   <li>Types: two tensors meet in the higher of their types (see {@link DType#promote}). A number
+ *       takes the type of the tensor beside it; beside BOOL, or as a fraction beside integers, it
+ *       is FLOAT32. Functions of one tensor keep its type.
+ *   <li>Gradients flow through everything that is differentiable, any number of times; where an
+ *       operand was broadcast its gradient is summed. Comparisons, positions and integers have
+ *       none.
+ *   <li>Devices: all operands are on one device, and so is the result.
+ *   <li>Using a closed tensor throws {@link IllegalStateException}.
+ * </ul>
  */
 public final class Tensor
     implements AutoCloseable,
@@ -80,10 +96,12 @@ public final class Tensor
     return true;
   }
 
-  // Factories: see Factories for those that compute their contents.
+  // Factories.
 
   /**
    * A dense tensor of undefined contents.
+   *
+   * <p>Shapes: {@code -> shape}
    *
    * @throws DeviceException when the device cannot be used
    */
@@ -95,7 +113,13 @@ public final class Tensor
     return new Tensor(backend, backend.allocate(dtype, shape.numel()), shape, shape.strides(), 0);
   }
 
-  /** A tensor whose every element is {@code value}. */
+  /**
+   * A tensor whose every element is {@code value}.
+   *
+   * <p>Shapes: {@code -> shape}
+   *
+   * @throws DeviceException when the device cannot be used
+   */
   public static Tensor full(Device device, DType dtype, Shape shape, double value) {
     return full(Backends.of(device), dtype, shape, value);
   }
@@ -106,64 +130,109 @@ public final class Tensor
     return t;
   }
 
-  /** A float32 tensor on the CPU whose every element is {@code value}. */
+  /**
+   * As {@link #full(Device, DType, Shape, double)}, float32 on the CPU; no extents means a scalar.
+   *
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor full(double value, long... dims) {
     return full(Device.cpu(), DType.FLOAT32, Shape.of(dims), value);
   }
 
-  /** A float32 scalar on the CPU. */
+  /**
+   * A float32 scalar on the CPU.
+   *
+   * <p>Shapes: {@code -> []}
+   */
   public static Tensor scalar(double value) {
     return full(value);
   }
 
-  /** A tensor of zeros. */
+  /**
+   * A tensor of zeros.
+   *
+   * <p>Shapes: {@code -> shape}
+   *
+   * @throws DeviceException when the device cannot be used
+   */
   public static Tensor zeros(Device device, DType dtype, Shape shape) {
     return full(device, dtype, shape, 0);
   }
 
-  /** A float32 tensor of zeros on the CPU. */
+  /**
+   * As {@link #zeros(Device, DType, Shape)}, float32 on the CPU; no extents means a scalar.
+   *
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor zeros(long... dims) {
     return full(0, dims);
   }
 
-  /** A float32 tensor of ones on the CPU. */
+  /**
+   * A float32 tensor of ones on the CPU.
+   *
+   * <p>Shapes: {@code -> dims}; no extents means a scalar
+   *
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor ones(long... dims) {
     return full(1, dims);
   }
 
-  /** The INT64 numbers 0 to n - 1 on the CPU; [n]. */
+  /**
+   * The INT64 numbers 0 to n - 1 on the CPU.
+   *
+   * <p>Shapes: {@code -> [n]}
+   *
+   * @throws io.gradus.core.ArgumentException when n is negative or more than a Java array holds
+   */
   public static Tensor arange(long n) {
-    long[] values = new long[Math.toIntExact(n)];
+    Checks.argument(
+        n >= 0 && n <= Integer.MAX_VALUE - 8,
+        "[arange] cannot make %d numbers: from 0 to %d",
+        n,
+        Integer.MAX_VALUE - 8);
+    long[] values = new long[(int) n];
     Arrays.setAll(values, i -> i);
     return of(values);
   }
 
-  /** A FLOAT32 tensor on the CPU; no extents means a vector. */
+  /**
+   * A FLOAT32 tensor on the CPU with a copy of the data, in row-major order.
+   *
+   * <p>Shapes: {@code n values -> dims}; no extents means a vector {@code [n]}
+   *
+   * <pre>{@code
+   * Tensor x = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 2, 3);   // [[1, 2, 3], [4, 5, 6]]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when the values do not fill the shape
+   */
   public static Tensor of(float[] data, long... dims) {
     return upload(Device.cpu(), DType.FLOAT32, data, data.length, dims);
   }
 
-  /** A FLOAT64 tensor on the CPU; no extents means a vector. */
+  /** As {@link #of(float[], long...)}, of FLOAT64. */
   public static Tensor of(double[] data, long... dims) {
     return upload(Device.cpu(), DType.FLOAT64, data, data.length, dims);
   }
 
-  /** An INT32 tensor on the CPU; no extents means a vector. */
+  /** As {@link #of(float[], long...)}, of INT32. */
   public static Tensor of(int[] data, long... dims) {
     return upload(Device.cpu(), DType.INT32, data, data.length, dims);
   }
 
-  /** An INT64 tensor on the CPU; no extents means a vector. */
+  /** As {@link #of(float[], long...)}, of INT64: the type of indices and class labels. */
   public static Tensor of(long[] data, long... dims) {
     return upload(Device.cpu(), DType.INT64, data, data.length, dims);
   }
 
-  /** A UINT8 tensor on the CPU; no extents means a vector. */
+  /** As {@link #of(float[], long...)}, of UINT8: the bytes count as 0 to 255. */
   public static Tensor of(byte[] data, long... dims) {
     return upload(Device.cpu(), DType.UINT8, data, data.length, dims);
   }
 
-  /** A BOOL tensor on the CPU; no extents means a vector. */
+  /** As {@link #of(float[], long...)}, of BOOL. */
   public static Tensor of(boolean[] data, long... dims) {
     byte[] bytes = new byte[data.length];
     for (int i = 0; i < data.length; i++) {
@@ -186,9 +255,13 @@ public final class Tensor
   }
 
   /**
-   * A tensor from its raw little-endian contents.
+   * A tensor from its raw little-endian contents, which {@link #toBytes()} writes; the buffer's
+   * position stays.
+   *
+   * <p>Shapes: {@code numel dtype.bytes() bytes -> shape}
    *
    * @throws io.gradus.core.ShapeException when the bytes do not fill the shape
+   * @throws DeviceException when the device cannot be used
    */
   public static Tensor fromBytes(DType dtype, Shape shape, ByteBuffer bytes, Device device) {
     Checks.shape(
@@ -202,36 +275,87 @@ public final class Tensor
     return t;
   }
 
-  /** Uniform float32 numbers on [0, 1) from this thread's generator. */
+  /**
+   * Uniform float32 numbers on [0, 1) on the CPU from this thread's {@link Generator}.
+   *
+   * <p>Shapes: {@code -> dims}; no extents means a scalar
+   *
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor rand(long... dims) {
     return Generator.current().uniform(Device.cpu(), DType.FLOAT32, Shape.of(dims), 0, 1);
   }
 
-  /** Standard normal float32 numbers from this thread's generator. */
+  /**
+   * Standard normal float32 numbers on the CPU from this thread's {@link Generator}.
+   *
+   * <p>Shapes: {@code -> dims}; no extents means a scalar
+   *
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor randn(long... dims) {
     return Generator.current().normal(Device.cpu(), DType.FLOAT32, Shape.of(dims), 0, 1);
   }
 
-  /** INT64 numbers uniform on [low, high) from this thread's generator. */
+  /**
+   * INT64 numbers uniform on [low, high) on the CPU from this thread's {@link Generator}.
+   *
+   * <p>Shapes: {@code -> dims}; no extents means a scalar
+   *
+   * @throws io.gradus.core.ArgumentException when the range is empty or holds more than 2^32
+   *     numbers
+   * @throws io.gradus.core.ShapeException when an extent is negative
+   */
   public static Tensor randint(long low, long high, long... dims) {
     return Generator.current().integers(Device.cpu(), DType.INT64, Shape.of(dims), low, high);
   }
 
-  /** a where the BOOL condition is true, else b. Shapes: broadcast. */
+  /**
+   * {@code a} where the condition is true, else {@code b}; the gradient goes to the one chosen, and
+   * is 0 for the other.
+   *
+   * <p>Shapes: broadcast, as {@code condition: [N, 1]; a, b: [N, C] -> [N, C]}
+   *
+   * <pre>{@code
+   * Tensor safe = Tensor.where(n.gt(0), sum.div(n), Tensor.scalar(0));
+   * }</pre>
+   *
+   * @param condition BOOL
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when the condition is not BOOL
+   * @throws DeviceException when the tensors are on different devices
+   */
   public static Tensor where(Tensor condition, Tensor a, Tensor b) {
     return Elementwise.where(condition, a, b);
   }
 
   /**
-   * Joins tensors along an axis along which alone they may differ.
+   * Joins tensors along an axis, the only one along which they may differ.
    *
-   * @throws io.gradus.core.ShapeException when other extents differ
+   * <p>Shapes: for axis 1, {@code [A, N, B], [A, M, B], .. -> [A, N + M + .., B]}
+   *
+   * <pre>{@code
+   * Tensor both = Tensor.concat(-1, features, skip);   // channels of both
+   * }</pre>
+   *
+   * @throws io.gradus.core.ArgumentException when there are no tensors
+   * @throws io.gradus.core.ShapeException when the axis is out of range or other extents differ
+   * @throws DeviceException when the tensors are on different devices
    */
   public static Tensor concat(int axis, Tensor... parts) {
     return Views.concat(axis, parts);
   }
 
-  /** Joins tensors of one shape along a new axis. */
+  /**
+   * Joins K tensors of one shape along a new axis before {@code axis}, where -1 means after the
+   * last.
+   *
+   * <p>Shapes: for axis 0, {@code [A, B], [A, B], .. -> [K, A, B]}
+   *
+   * @throws io.gradus.core.ArgumentException when there are no tensors
+   * @throws io.gradus.core.ShapeException when the axis is out of range or shapes differ
+   * @throws DeviceException when the tensors are on different devices
+   */
   public static Tensor stack(int axis, Tensor... parts) {
     return Views.stack(axis, parts);
   }
@@ -243,7 +367,11 @@ public final class Tensor
     return shape;
   }
 
-  /** Extent of one axis; negative axes count from the last. */
+  /**
+   * Extent of one axis; negative axes count from the last.
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range
+   */
   public long size(int axis) {
     return shape.dim(axis);
   }
@@ -363,7 +491,10 @@ public final class Tensor
     return m;
   }
 
-  /** Whether gradients flow to this tensor. */
+  /**
+   * Whether gradients flow to this tensor: it is a leaf that asks for one, or was computed from
+   * such.
+   */
   public boolean requiresGrad() {
     AutogradMeta m = meta;
     return m != null && m.requiresGrad;
@@ -397,13 +528,19 @@ public final class Tensor
     return m == null || m.producer == null;
   }
 
-  /** The accumulated gradient, or null where there is none yet. */
+  /** The accumulated gradient, of this shape and type, or null where there is none yet. */
   public @Nullable Tensor grad() {
     AutogradMeta m = meta;
     return m == null || m.gradStale ? null : m.grad;
   }
 
-  /** Replaces the gradient; null removes it. */
+  /**
+   * Replaces the gradient; null removes it.
+   *
+   * @throws io.gradus.core.ShapeException when it has another shape
+   * @throws io.gradus.core.DTypeException when it has another type
+   * @throws DeviceException when it is on another device
+   */
   public void setGrad(@Nullable Tensor gradient) {
     if (gradient != null) {
       Checks.shape(
@@ -425,8 +562,18 @@ public final class Tensor
   }
 
   /**
-   * Gives the gradient a fixed place, such as a part of an optimizer's arena: gradients to come are
-   * written there.
+   * Gives the gradient a fixed place, such as a part of an optimizer's arena: the gradient there is
+   * moves into it, and those to come are written there.
+   *
+   * <pre>{@code
+   * Tensor arena = Tensor.zeros(w.numel() + b.numel());
+   * w.setGradBuffer(arena.slice(0, 0, w.numel()).reshape(w.shape().dims()));
+   * b.setGradBuffer(arena.slice(0, w.numel(), arena.numel()).reshape(b.shape().dims()));
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when it has another shape
+   * @throws io.gradus.core.DTypeException when it has another type
+   * @throws DeviceException when it is on another device
    */
   public void setGradBuffer(Tensor buffer) {
     Tensor before = grad();
@@ -447,7 +594,11 @@ public final class Tensor
     }
   }
 
-  /** Keeps the gradient of this computed tensor in {@link #grad()}, as leaves do anyway. */
+  /**
+   * Keeps the gradient of this computed tensor in {@link #grad()}, as leaves do anyway.
+   *
+   * @throws IllegalStateException when this requires no gradient
+   */
   public void retainGrad() {
     Checks.state(
         requiresGrad(), "[retainGrad] %s requires no gradient, so it will have none", shape);
@@ -455,10 +606,18 @@ public final class Tensor
   }
 
   /**
-   * Calls a function with every gradient that reaches this tensor; what it returns takes the
-   * gradient's place.
+   * Calls a function with every gradient that reaches this tensor, summed over all its uses; what
+   * it returns takes the gradient's place. Hooks run in the order of their registration.
    *
+   * <pre>{@code
+   * GradMode.Guard hook = hidden.registerHook(g -> g.clamp(-1, 1));
+   * loss.backward();
+   * hook.close();
+   * }</pre>
+   *
+   * @param hook from the gradient to one of the same shape
    * @return a guard that removes the hook
+   * @throws IllegalStateException when this requires no gradient
    */
   public GradMode.Guard registerHook(UnaryOperator<Tensor> hook) {
     Checks.state(
@@ -468,26 +627,46 @@ public final class Tensor
     return () -> m.hooks.remove(hook);
   }
 
-  /** The same value outside the graph; shares memory. */
+  /**
+   * The same value outside the graph; shares memory.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   public Tensor detach() {
     return view(shape, strides, offset);
   }
 
   /**
-   * Computes the gradients of this scalar and adds them to the {@code grad} of the leaves.
+   * As {@link #backward(boolean, boolean)}, freeing what the graph saved.
    *
-   * @throws io.gradus.core.ShapeException when there is more than one element
+   * <pre>{@code
+   * Tensor x = Tensor.scalar(3).requiresGrad(true);
+   * x.square().backward();
+   * x.grad().item();   // 6
+   * }</pre>
    */
   public void backward() {
     backward(false, false);
   }
 
   /**
-   * Computes the gradients of this scalar and adds them to the {@code grad} of the leaves.
+   * Computes the gradients of this scalar with respect to all leaves that require one, and adds
+   * them to their {@link #grad()}.
+   *
+   * <p>Shapes: {@code [] or [1, .., 1]}
+   *
+   * <pre>{@code
+   * Tensor x = Tensor.scalar(3).requiresGrad(true);
+   * x.pow(3).backward(false, true);
+   * Tensor slope = x.grad();   // 3 x^2 = 27
+   * Autograd.grad(slope, x)[0].item();   // 6 x = 18
+   * }</pre>
    *
    * @param retainGraph whether backward can be called again
-   * @param createGraph whether the gradients can be differentiated again
-   * @throws io.gradus.core.ShapeException when there is more than one element
+   * @param createGraph whether the gradients can be differentiated again (implies retainGraph)
+   * @throws io.gradus.core.ShapeException when there is not exactly one element
+   * @throws IllegalStateException when this requires no gradient, the graph was freed, or a saved
+   *     tensor was changed in place
    */
   public void backward(boolean retainGraph, boolean createGraph) {
     Checks.shape(
@@ -499,30 +678,60 @@ public final class Tensor
     }
   }
 
-  /** Propagates a gradient of this tensor's shape. */
+  /**
+   * As {@link #backward()} for a tensor of any shape, from its gradient: computes {@code sum over i
+   * of gradient_i d this_i / d leaf}.
+   *
+   * <p>Shapes: {@code this: [..], gradient: [..]}
+   *
+   * @throws io.gradus.core.ShapeException when the gradient has another shape
+   * @throws io.gradus.core.DTypeException when the gradient has another type
+   * @throws DeviceException when the gradient is on another device
+   * @throws IllegalStateException as for {@link #backward(boolean, boolean)}
+   */
   public void backward(Tensor gradient) {
     Autograd.backward(new Tensor[] {this}, new Tensor[] {gradient}, false, false);
   }
 
   // Contents.
 
-  /** The same values in row-major order: this tensor where it already is. */
+  /**
+   * The same values in row-major order: this tensor where it already is.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   public Tensor contiguous() {
     return contiguous ? this : new Views.Copy().apply(this);
   }
 
-  /** The same values in memory of their own; gradients flow through. */
+  /**
+   * The same values in memory of their own, in row-major order; gradients flow through.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   public Tensor copy() {
     return new Views.Copy().apply(this);
   }
 
-  /** The same values in another type; gradients flow between floating types. */
+  /**
+   * The same values in another type, or this tensor where it has that type; gradients flow between
+   * floating types. Fractions become integers toward zero, narrower integers keep the low bits, and
+   * BOOL is whether a value is not 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <pre>{@code
+   * Tensor pixels = bytes.to(DType.FLOAT32).div(255);
+   * }</pre>
+   */
   public Tensor to(DType dtype) {
     return dtype == dtype() ? this : new Elementwise.Cast(dtype).apply(this);
   }
 
   /**
-   * The same values on another device; gradients flow through.
+   * The same values on another device, or this tensor where it is there; gradients flow through.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
    *
    * @throws DeviceException when the device cannot be used
    */
@@ -535,7 +744,13 @@ public final class Tensor
    * it takes. So parameters move to another device or into an optimizer's arena while everybody who
    * holds them sees the move. The gradient is dropped when the type or device changes.
    *
+   * <p>Shapes: {@code this: [..], source: [..] -> this}
+   *
    * @return this
+   * @throws IllegalStateException when this was computed by a recorded operation
+   * @throws io.gradus.core.ShapeException when the source has another shape
+   * @throws io.gradus.core.DTypeException when this requires a gradient and the source is not
+   *     floating
    */
   public Tensor setData(Tensor source) {
     Checks.state(isLeaf(), "[setData] only leaves can be moved, not results of operations");

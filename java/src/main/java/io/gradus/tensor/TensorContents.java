@@ -4,7 +4,10 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import java.nio.ByteBuffer;
 
-/** Methods of {@link Tensor} that bring its elements to the host; they wait for the device. */
+/**
+ * Methods of {@link Tensor} that bring its elements to the host, in row-major order; they wait for
+ * the device. Conversions are those of {@link Tensor#to(DType)}.
+ */
 sealed interface TensorContents permits Tensor {
   private Tensor self() {
     return (Tensor) this;
@@ -13,7 +16,13 @@ sealed interface TensorContents permits Tensor {
   /**
    * The value of a tensor of one element.
    *
-   * @throws io.gradus.core.ShapeException when there is not exactly one
+   * <p>Shapes: {@code [] or [1, .., 1] -> a number}
+   *
+   * <pre>{@code
+   * double loss = Loss.mse(y, target).item();
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when there is not exactly one element
    */
   default double item() {
     Tensor x = self();
@@ -39,32 +48,68 @@ sealed interface TensorContents permits Tensor {
     }
   }
 
-  /** The elements in row-major order, converted to float. */
+  /**
+   * The elements in row-major order, converted to float.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default float[] toFloats() {
     return (float[]) downloadAs(DType.FLOAT32);
   }
 
-  /** The elements in row-major order, converted to double. */
+  /**
+   * The elements in row-major order, converted to double.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default double[] toDoubles() {
     return (double[]) downloadAs(DType.FLOAT64);
   }
 
-  /** The elements in row-major order, converted to int. */
+  /**
+   * The elements in row-major order, converted to int.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default int[] toInts() {
     return (int[]) downloadAs(DType.INT32);
   }
 
-  /** The elements in row-major order, converted to long. */
+  /**
+   * The elements in row-major order, converted to long.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default long[] toLongs() {
     return (long[]) downloadAs(DType.INT64);
   }
 
-  /** The elements in row-major order, converted to unsigned bytes. */
+  /**
+   * The elements in row-major order, converted to unsigned bytes: read them with {@code b & 0xFF}.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default byte[] toUint8() {
     return (byte[]) downloadAs(DType.UINT8);
   }
 
-  /** The elements in row-major order: whether each is not 0. */
+  /**
+   * The elements in row-major order: whether each is not 0.
+   *
+   * <p>Shapes: {@code [..] -> numel values}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
+   */
   default boolean[] toBooleans() {
     byte[] bytes = (byte[]) downloadAs(DType.BOOL);
     boolean[] out = new boolean[bytes.length];
@@ -74,7 +119,13 @@ sealed interface TensorContents permits Tensor {
     return out;
   }
 
-  /** The raw contents in row-major order, little-endian. */
+  /**
+   * The raw contents in row-major order, little-endian; {@link Tensor#fromBytes} reads them.
+   *
+   * <p>Shapes: {@code [..] -> numel dtype.bytes() bytes}
+   *
+   * @throws io.gradus.core.ArgumentException when they do not fit in one buffer
+   */
   default ByteBuffer toBytes() {
     return HostArrays.toBytes(self().dtype(), download());
   }

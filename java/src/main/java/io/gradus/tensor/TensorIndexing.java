@@ -4,17 +4,34 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
 
-/** Methods of {@link Tensor} that read or add at indices, and the matrix product. */
+/**
+ * Methods of {@link Tensor} that read or add at indices, and the matrix product. Indices are of any
+ * integer type and from 0; checking their range waits for the device. Negative axes count from the
+ * last.
+ */
 sealed interface TensorIndexing permits Tensor {
   private Tensor self() {
     return (Tensor) this;
   }
 
   /**
-   * out[.., j, ..] = this[.., index[.., j, ..], ..] along an axis. Shapes: index as this but along
-   * the axis; the result has the index's shape.
+   * Reads one element per index along an axis.
    *
+   * <p>{@code y[.., j, ..] = this[.., index[.., j, ..], ..]}. The gradient is a {@link
+   * #scatterAdd}.
+   *
+   * <p>Shapes: for axis 1, {@code this: [A, N, B], index: [A, K, B] -> [A, K, B]}
+   *
+   * <pre>{@code
+   * Tensor picked = logProbabilities.gather(1, labels.unsqueeze(1)).squeeze(1);   // [N]
+   * }</pre>
+   *
+   * @param axis axis along which the indices count
+   * @param index positions, from 0
    * @throws io.gradus.core.ArgumentException when an index is out of range
+   * @throws io.gradus.core.ShapeException when the axis is out of range or another extent differs
+   * @throws io.gradus.core.DTypeException when the index is not of an integer type
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   default Tensor gather(int axis, Tensor index) {
     Shape shape = self().shape();
@@ -35,9 +52,22 @@ sealed interface TensorIndexing permits Tensor {
   }
 
   /**
-   * The rows of an axis named by a list of indices. Shapes: index [k] -> the axis has extent k.
+   * Reads the parts of an axis that a list names, which may repeat.
    *
+   * <p>{@code y[.., j, ..] = this[.., index[j], ..]}. The gradient adds up where indices repeat.
+   *
+   * <p>Shapes: for axis 1, {@code this: [A, N, B], index: [K] -> [A, K, B]}
+   *
+   * <pre>{@code
+   * Tensor batch = images.indexSelect(0, Tensor.of(new long[] {7, 2, 7}));
+   * }</pre>
+   *
+   * @param axis axis to read
+   * @param index positions, from 0
    * @throws io.gradus.core.ArgumentException when an index is out of range
+   * @throws io.gradus.core.ShapeException when the axis is out of range or the index is no vector
+   * @throws io.gradus.core.DTypeException when the index is not of an integer type
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   default Tensor indexSelect(int axis, Tensor index) {
     Shape shape = self().shape();
@@ -54,10 +84,26 @@ sealed interface TensorIndexing permits Tensor {
   }
 
   /**
-   * A copy of this with source[.., j, ..] added at [.., index[.., j, ..], ..]: repeated indices add
-   * up, in a fixed order. Shapes: index and source alike, as this but along the axis.
+   * A copy of this with the elements of a source added at indices along an axis.
    *
+   * <p>{@code y[.., index[.., j, ..], ..] += source[.., j, ..]}: repeated indices add up, in the
+   * order of j, so that the result has the same bits every time.
+   *
+   * <p>Shapes: for axis 1, {@code this: [A, N, B]; index, source: [A, K, B] -> [A, N, B]}
+   *
+   * <pre>{@code
+   * Tensor counts = Tensor.zeros(10).scatterAdd(0, labels, Tensor.ones(labels.numel()));
+   * }</pre>
+   *
+   * @param axis axis along which the indices count
+   * @param index positions, from 0
+   * @param source what is added, of this type
    * @throws io.gradus.core.ArgumentException when an index is out of range
+   * @throws io.gradus.core.ShapeException when the axis is out of range, index and source differ,
+   *     or another extent than the axis differs
+   * @throws io.gradus.core.DTypeException when the index is not of an integer type or the source
+   *     not of this one
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   default Tensor scatterAdd(int axis, Tensor index, Tensor source) {
     Shape shape = self().shape();
@@ -88,9 +134,17 @@ sealed interface TensorIndexing permits Tensor {
   }
 
   /**
-   * Indicator vectors of class labels, float32. Shapes: [..] -> [.., classes].
+   * Indicator vectors of class labels, FLOAT32: 1 at the label, else 0.
    *
+   * <p>Shapes: {@code [..] -> [.., classes]}
+   *
+   * <pre>{@code
+   * Tensor.of(new long[] {2, 0}).oneHot(3);   // [[0, 0, 1], [1, 0, 0]]
+   * }</pre>
+   *
+   * @param classes number of classes; labels are from 0
    * @throws io.gradus.core.ArgumentException when a label is out of range
+   * @throws io.gradus.core.DTypeException when the labels are not of an integer type
    */
   default Tensor oneHot(long classes) {
     try (Scope s = Scope.open()) {
@@ -101,10 +155,23 @@ sealed interface TensorIndexing permits Tensor {
   }
 
   /**
-   * Matrix product over the last two axes; leading axes broadcast, a vector counts as a row (left)
-   * or a column (right). Shapes: [.., m, k], [.., k, n] -> [.., m, n].
+   * The matrix product {@code Y = A B} over the last two axes. Leading axes broadcast; a vector
+   * counts as a row (left) or a column (right), and that axis is dropped again. 16-bit types
+   * accumulate in float32.
    *
-   * @throws io.gradus.core.ShapeException when the inner extents differ
+   * <p>The gradients are {@code dA = dY B^T} and {@code dB = A^T dY}, summed where an operand was
+   * broadcast.
+   *
+   * <p>Shapes: {@code this: [.., M, K], other: [.., K, N] -> [.., M, N]}; {@code [K], [K, N] ->
+   * [N]}; {@code [.., M, K], [K] -> [.., M]}; {@code [K], [K] -> []}
+   *
+   * <pre>{@code
+   * Tensor scores = q.matmul(k.t()).div(Math.sqrt(d));   // [B, H, T, d] -> [B, H, T, T]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when the inner extents differ, the leading axes do not
+   *     broadcast, or one is a scalar
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   default Tensor matmul(Tensor other) {
     return Matmul.matmul(self(), other);

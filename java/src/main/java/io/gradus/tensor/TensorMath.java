@@ -7,9 +7,7 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 
 /**
- * Element-wise methods of {@link Tensor}. Two tensors broadcast by NumPy's rule and meet in the
- * higher of their types; a number takes the tensor's type, except that a fraction lifts integers to
- * float32. Functions such as exp need a floating type.
+ * Element-wise methods of {@link Tensor}; its class description has the rules of shapes and types.
  */
 sealed interface TensorMath permits Tensor {
   private Tensor self() {
@@ -32,77 +30,160 @@ sealed interface TensorMath permits Tensor {
     }
   }
 
-  /** this + other. Shapes: broadcast. */
+  /**
+   * The sum {@code this + other}.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [C] -> [N, C]}
+   *
+   * <pre>{@code
+   * Tensor column = Tensor.of(new float[] {1, 2}, 2, 1);
+   * Tensor row = Tensor.of(new float[] {10, 20, 30});
+   * column.add(row);   // [[11, 21, 31], [12, 22, 32]]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when both are BOOL
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor add(Tensor other) {
     return Elementwise.binary(BinaryOp.ADD, self(), other);
   }
 
-  /** this + value. */
+  /** As {@link #add(Tensor)} with a number. */
   default Tensor add(double value) {
     return binary(BinaryOp.ADD, value);
   }
 
-  /** this - other. Shapes: broadcast. */
+  /**
+   * The difference {@code this - other}.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [C] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when both are BOOL
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor sub(Tensor other) {
     return Elementwise.binary(BinaryOp.SUB, self(), other);
   }
 
-  /** this - value. */
+  /** As {@link #sub(Tensor)} with a number. */
   default Tensor sub(double value) {
     return binary(BinaryOp.SUB, value);
   }
 
-  /** value - this. */
+  /**
+   * The difference {@code value - this}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <pre>{@code
+   * Tensor q = p.rsub(1);   // 1 - p
+   * }</pre>
+   */
   default Tensor rsub(double value) {
     try (Scope s = Scope.open()) {
       return s.keep(Elementwise.binary(BinaryOp.SUB, Elementwise.number(self(), value), self()));
     }
   }
 
-  /** this times other. Shapes: broadcast. */
+  /**
+   * The product {@code this other}, element by element; of two BOOL tensors, and.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor mul(Tensor other) {
     return Elementwise.binary(BinaryOp.MUL, self(), other);
   }
 
-  /** this times value. */
+  /** As {@link #mul(Tensor)} with a number. */
   default Tensor mul(double value) {
     return binary(BinaryOp.MUL, value);
   }
 
-  /** this / other; integers round toward minus infinity. Shapes: broadcast. */
+  /**
+   * The quotient {@code this / other}; of integers it is rounded toward minus infinity, and 0 where
+   * other is 0.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when both are BOOL
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor div(Tensor other) {
     return Elementwise.binary(BinaryOp.DIV, self(), other);
   }
 
-  /** this / value. */
+  /** As {@link #div(Tensor)} with a number: integers by a whole number stay integers. */
   default Tensor div(double value) {
     return binary(BinaryOp.DIV, value);
   }
 
-  /** this to the power of other. Shapes: broadcast. */
+  /**
+   * The power {@code this^other}; of integers it is truncated toward zero.
+   *
+   * <p>With base a and exponent b the gradients are {@code b a^(b - 1)}, 0 where b is 0, and {@code
+   * a^b log(a)}, 0 where a is 0 and b is not negative.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [C] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when both are BOOL
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor pow(Tensor other) {
     return Elementwise.binary(BinaryOp.POW, self(), other);
   }
 
-  /** this to the power of a number; 2 is a product. */
+  /** As {@link #pow(Tensor)} with a number; 2 is computed as {@link #square()}. */
   default Tensor pow(double exponent) {
     return exponent == 2 ? square() : binary(BinaryOp.POW, exponent);
   }
 
-  /** The larger of two; the gradient is shared where they are equal. Shapes: broadcast. */
+  /**
+   * The larger of two, NaN where either is; of two BOOL tensors, or.
+   *
+   * <p>The gradient goes to the larger, and half to each where they are equal.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [C] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor maximum(Tensor other) {
     return Elementwise.binary(BinaryOp.MAX, self(), other);
   }
 
-  /** The smaller of two; the gradient is shared where they are equal. Shapes: broadcast. */
+  /**
+   * The smaller of two, NaN where either is; of two BOOL tensors, and.
+   *
+   * <p>The gradient goes to the smaller, and half to each where they are equal.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [C] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor minimum(Tensor other) {
     return Elementwise.binary(BinaryOp.MIN, self(), other);
   }
 
   /**
-   * Limits to [low, high]; the gradient is 0 outside.
+   * Limits to {@code [low, high]}; NaN stays.
    *
-   * @throws io.gradus.core.ArgumentException when low exceeds high
+   * <p>The gradient is 1 from low to high, both included, and 0 outside.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <pre>{@code
+   * Tensor.of(new float[] {-2, 0.5f, 7}).clamp(0, 1);   // [0, 0.5, 1]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ArgumentException when low exceeds high or one of them is NaN
    */
   default Tensor clamp(double low, double high) {
     Checks.argument(low <= high, "[clamp] low %s exceeds high %s", low, high);
@@ -119,104 +200,230 @@ sealed interface TensorMath permits Tensor {
     }
   }
 
-  /** this this. */
+  /**
+   * The square {@code x^2}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor square() {
     return mul(self());
   }
 
-  /** -this. */
+  /**
+   * The negative {@code -x}, also of integers.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor neg() {
     return unary(UnaryOp.NEG);
   }
 
-  /** Absolute value; the gradient at 0 is 0. */
+  /**
+   * The absolute value, also of integers; the gradient is the {@link #sign()}, at 0 it is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor abs() {
     return unary(UnaryOp.ABS);
   }
 
-  /** -1, 0 or 1; no gradient. */
+  /**
+   * -1, 0 or 1 by the sign, also of integers; the gradient is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor sign() {
     return unary(UnaryOp.SIGN);
   }
 
-  /** e^x. */
+  /**
+   * The exponential {@code e^x}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor exp() {
     return unary(UnaryOp.EXP);
   }
 
-  /** e^x - 1, exact near 0. */
+  /**
+   * {@code e^x - 1}, exact near 0, where the difference would cancel.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor expm1() {
     return unary(UnaryOp.EXPM1);
   }
 
-  /** Natural logarithm. */
+  /**
+   * The natural logarithm: minus infinity of 0, NaN below; the gradient is {@code 1 / x}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor log() {
     return unary(UnaryOp.LOG);
   }
 
-  /** log(1 + x), exact near 0. */
+  /**
+   * {@code log(1 + x)}, exact near 0, where the sum would round.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor log1p() {
     return unary(UnaryOp.LOG1P);
   }
 
-  /** Square root. */
+  /**
+   * The square root, NaN below 0; the gradient {@code 1 / (2 sqrt(x))} is infinite at 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor sqrt() {
     return unary(UnaryOp.SQRT);
   }
 
-  /** 1 / sqrt(x). */
+  /**
+   * {@code 1 / sqrt(x)}; the gradient is {@code -x^(-3/2) / 2}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor rsqrt() {
     return unary(UnaryOp.RSQRT);
   }
 
-  /** 1 / x. */
+  /**
+   * {@code 1 / x}; the gradient is {@code -1 / x^2}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor reciprocal() {
     return unary(UnaryOp.RECIPROCAL);
   }
 
-  /** Sine of radians. */
+  /**
+   * The sine of an angle in radians.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor sin() {
     return unary(UnaryOp.SIN);
   }
 
-  /** Cosine of radians. */
+  /**
+   * The cosine of an angle in radians.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor cos() {
     return unary(UnaryOp.COS);
   }
 
-  /** The error function. */
+  /**
+   * The error function {@code 2 / sqrt(pi) integral of exp(-t^2) for t from 0 to x}; the gradient
+   * is {@code 2 / sqrt(pi) exp(-x^2)}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Abramowitz, Stegun, "Handbook of mathematical functions", 1964, section 7.1.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor erf() {
     return unary(UnaryOp.ERF);
   }
 
-  /** 1 / (1 + e^-x). */
+  /**
+   * The logistic function {@code s = 1 / (1 + e^-x)}; the gradient is {@code s (1 - s)}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors",
+   * Nature 323, 1986.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor sigmoid() {
     return unary(UnaryOp.SIGMOID);
   }
 
-  /** Hyperbolic tangent. */
+  /**
+   * The hyperbolic tangent; the gradient is {@code 1 - tanh(x)^2}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Abramowitz, Stegun, "Handbook of mathematical functions", 1964, section 4.5.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor tanh() {
     return unary(UnaryOp.TANH);
   }
 
-  /** max(x, 0); the gradient at 0 is 0. */
+  /**
+   * The rectifier {@code max(x, 0)}, also of integers; NaN stays, and the gradient at 0 is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Nair, Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML
+   * 2010.
+   */
   default Tensor relu() {
     return unary(UnaryOp.RELU);
   }
 
-  /** 0 where x &lt;= 0, else 1, also for NaN; no gradient. */
+  /**
+   * 0 where {@code x <= 0}, else 1, also for NaN and of integers; the gradient is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor step() {
     return unary(UnaryOp.STEP);
   }
 
-  /** x where x > 0, else slope x. Source: Maas, Hannun, Ng, ICML 2013. */
+  /**
+   * {@code x} where {@code x > 0}, else {@code slope x}; the gradient at 0 is the slope.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models",
+   * ICML 2013.
+   *
+   * @param slope factor of negative values; 0.01 is usual
+   */
   default Tensor leakyRelu(double slope) {
     try (Scope s = Scope.open()) {
       return s.keep(Tensor.where(self().detach().gt(0), self(), mul(slope)));
     }
   }
 
-  /** x where x > 0, else alpha (e^x - 1). Source: Clevert et al., ICLR 2016. */
+  /**
+   * {@code x} where {@code x > 0}, else {@code alpha (e^x - 1)}; the gradient at 0 is alpha.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by
+   * exponential linear units (ELUs)", ICLR 2016.
+   *
+   * @param alpha minus the limit at minus infinity; 1 is usual
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor elu(double alpha) {
     try (Scope s = Scope.open()) {
       Tensor positive = self().detach().gt(0);
@@ -226,108 +433,221 @@ sealed interface TensorMath permits Tensor {
     }
   }
 
-  /** x Phi(x), by the error function. Source: Hendrycks, Gimpel, arXiv:1606.08415. */
+  /**
+   * The Gaussian error linear unit {@code x Phi(x) = x / 2 (1 + erf(x / sqrt(2)))}; with the normal
+   * density phi the gradient is {@code Phi(x) + x phi(x)}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Hendrycks, Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor gelu() {
     return unary(UnaryOp.GELU);
   }
 
-  /** The tanh approximation of {@link #gelu()}. */
+  /**
+   * The approximation {@code x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))} of {@link #gelu()}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Hendrycks, Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor geluTanh() {
     return unary(UnaryOp.GELU_TANH);
   }
 
-  /** x sigmoid(x). Source: Elfwing, Uchibe, Doya, arXiv:1702.03118. */
+  /**
+   * {@code x s} with {@code s = sigmoid(x)}, also called swish; the gradient is {@code s (1 + x (1
+   * - s))}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units for neural network function
+   * approximation in reinforcement learning", arXiv:1702.03118.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor silu() {
     return unary(UnaryOp.SILU);
   }
 
-  /** log(1 + e^x). */
+  /**
+   * {@code log(1 + e^x)} without overflow; the gradient is {@link #sigmoid()}.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <p>Source: Dugas, Bengio, Belisle, Nadeau, Garcia, "Incorporating second-order functional
+   * knowledge for better option pricing", NIPS 13, 2001.
+   *
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor softplus() {
     return unary(UnaryOp.SOFTPLUS);
   }
 
-  /** The largest integer not above x; no gradient. */
+  /**
+   * The largest integer not above x, in the type of x; the gradient is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor floor() {
     return unary(UnaryOp.FLOOR);
   }
 
-  /** The smallest integer not below x; no gradient. */
+  /**
+   * The smallest integer not below x, in the type of x; the gradient is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor ceil() {
     return unary(UnaryOp.CEIL);
   }
 
-  /** The nearest integer, ties to even; no gradient. */
+  /**
+   * The nearest integer, ties to even, in the type of x; the gradient is 0.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   */
   default Tensor round() {
     return unary(UnaryOp.ROUND);
   }
 
-  /** this = other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether {@code this = other}, as BOOL; NaN equals nothing.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * <pre>{@code
+   * double accuracy = logits.argmax(-1).eq(labels).to(DType.FLOAT32).mean().item();
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor eq(Tensor other) {
     return Elementwise.compare(CompareOp.EQ, self(), other);
   }
 
-  /** this = value, as BOOL. */
+  /** As {@link #eq(Tensor)} with a number. */
   default Tensor eq(double value) {
     return compare(CompareOp.EQ, value);
   }
 
-  /** this differs from other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether this and other differ, as BOOL; NaN differs from everything, also itself.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor ne(Tensor other) {
     return Elementwise.compare(CompareOp.NE, self(), other);
   }
 
-  /** this differs from value, as BOOL. */
+  /** As {@link #ne(Tensor)} with a number. */
   default Tensor ne(double value) {
     return compare(CompareOp.NE, value);
   }
 
-  /** this &lt; other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether {@code this < other}, as BOOL; false where either is NaN.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor lt(Tensor other) {
     return Elementwise.compare(CompareOp.LT, self(), other);
   }
 
-  /** this &lt; value, as BOOL. */
+  /** As {@link #lt(Tensor)} with a number. */
   default Tensor lt(double value) {
     return compare(CompareOp.LT, value);
   }
 
-  /** this &lt;= other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether {@code this <= other}, as BOOL; false where either is NaN.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor le(Tensor other) {
     return Elementwise.compare(CompareOp.LE, self(), other);
   }
 
-  /** this &lt;= value, as BOOL. */
+  /** As {@link #le(Tensor)} with a number. */
   default Tensor le(double value) {
     return compare(CompareOp.LE, value);
   }
 
-  /** this > other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether {@code this > other}, as BOOL; false where either is NaN.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor gt(Tensor other) {
     return Elementwise.compare(CompareOp.GT, self(), other);
   }
 
-  /** this > value, as BOOL. */
+  /** As {@link #gt(Tensor)} with a number. */
   default Tensor gt(double value) {
     return compare(CompareOp.GT, value);
   }
 
-  /** this >= other, as BOOL. Shapes: broadcast. */
+  /**
+   * Whether {@code this >= other}, as BOOL; false where either is NaN.
+   *
+   * <p>Shapes: broadcast, as {@code [N, C], [N, 1] -> [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor ge(Tensor other) {
     return Elementwise.compare(CompareOp.GE, self(), other);
   }
 
-  /** this >= value, as BOOL. */
+  /** As {@link #ge(Tensor)} with a number. */
   default Tensor ge(double value) {
     return compare(CompareOp.GE, value);
   }
 
-  /** Negation of a BOOL tensor. */
+  /**
+   * True where this is false. ({@link #minimum} is and, {@link #maximum} is or.)
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * @throws io.gradus.core.DTypeException when the type is not BOOL
+   */
   default Tensor not() {
     Checks.dtype(self().dtype() == DType.BOOL, "[not] needs BOOL, not %s", self().dtype());
     return compare(CompareOp.EQ, 0);
   }
 
-  /** value where the BOOL mask is true, else this. Shapes: broadcast. */
+  /**
+   * {@code value} where the mask is true, else this; the gradient is 0 under the mask.
+   *
+   * <p>Shapes: broadcast, as {@code this: [B, H, T, T], mask: [T, T] -> [B, H, T, T]}
+   *
+   * <pre>{@code
+   * Tensor weights = Softmax.softmax(scores.maskedFill(future, Double.NEGATIVE_INFINITY), -1);
+   * }</pre>
+   *
+   * @param mask BOOL
+   * @throws io.gradus.core.ShapeException when the shapes do not broadcast
+   * @throws io.gradus.core.DTypeException when the mask is not BOOL
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
   default Tensor maskedFill(Tensor mask, double value) {
     try (Scope s = Scope.open()) {
       return s.keep(Tensor.where(mask, Elementwise.number(self(), value), self()));

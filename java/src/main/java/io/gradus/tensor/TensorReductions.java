@@ -22,22 +22,45 @@ sealed interface TensorReductions permits Tensor {
     return self();
   }
 
-  /** Sum over axes; integers sum in INT64. */
+  /** As {@link #sum(boolean, int...)}, dropping the reduced axes. */
   default Tensor sum(int... axes) {
     return sum(false, axes);
   }
 
-  /** Sum over axes; integers sum in INT64. */
+  /**
+   * The sum over axes; integers and BOOL (counting the true ones) sum in INT64.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * <pre>{@code
+   * Tensor.ones(2, 3).sum();         // 6
+   * Tensor.ones(2, 3).sum(0);        // [2, 2, 2]
+   * Tensor.ones(2, 3).sum(true, -1); // [[3], [3]]
+   * }</pre>
+   *
+   * @param keepDim whether reduced axes stay with extent 1
+   * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range or named twice
+   */
   default Tensor sum(boolean keepDim, int... axes) {
     return Reductions.sum(self(), self().shape().axes(axes, "sum"), keepDim);
   }
 
-  /** Arithmetic mean over axes; NaN of nothing. */
+  /** As {@link #mean(boolean, int...)}, dropping the reduced axes. */
   default Tensor mean(int... axes) {
     return mean(false, axes);
   }
 
-  /** Arithmetic mean over axes; NaN of nothing. */
+  /**
+   * The arithmetic mean over axes; NaN of nothing.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * @param keepDim whether reduced axes stay with extent 1
+   * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range or named twice
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor mean(boolean keepDim, int... axes) {
     try (Scope s = Scope.open()) {
       Tensor x = floating("mean");
@@ -57,18 +80,33 @@ sealed interface TensorReductions permits Tensor {
     return n;
   }
 
-  /** Unbiased variance over axes (divided by n - 1). */
+  /**
+   * As {@link #variance(int, boolean, int...)} with correction 1 (unbiased), dropping the reduced
+   * axes.
+   */
   default Tensor variance(int... axes) {
     return variance(1, false, axes);
   }
 
   /**
-   * Variance over axes: the mean square distance from the mean, in two passes.
+   * The variance over axes: {@code sum((x - mean(x))^2) / (n - correction)}, in two passes, since
+   * the difference of the mean square and the squared mean cancels.
    *
-   * @param correction what is subtracted from the count: 1 for the unbiased variance, 0 for the
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * <p>Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American
+   * Statistician 37, 1983.
+   *
+   * <pre>{@code
+   * Tensor image = x.sub(x.mean(true, 1, 2)).div(x.variance(0, true, 1, 2).add(1e-5).sqrt());
+   * }</pre>
+   *
+   * @param correction what is subtracted from the count n: 1 for the unbiased estimate, 0 for the
    *     population's; NaN or infinity where nothing is left
    * @param keepDim whether reduced axes stay with extent 1
    * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range or named twice
+   * @throws io.gradus.core.DTypeException when the type is not floating
    */
   default Tensor variance(int correction, boolean keepDim, int... axes) {
     try (Scope s = Scope.open()) {
@@ -79,32 +117,61 @@ sealed interface TensorReductions permits Tensor {
     }
   }
 
-  /** Maximum over axes; NaN where an element is; the gradient is shared among equals. */
+  /** As {@link #max(boolean, int...)}, dropping the reduced axes. */
   default Tensor max(int... axes) {
     return max(false, axes);
   }
 
-  /** Maximum over axes; NaN where an element is; the gradient is shared among equals. */
+  /**
+   * The maximum over axes; NaN where an element is. The gradient is shared among equals.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * @param keepDim whether reduced axes stay with extent 1
+   * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range, named twice or empty
+   */
   default Tensor max(boolean keepDim, int... axes) {
     return Reductions.extreme(ReduceOp.MAX, self(), self().shape().axes(axes, "max"), keepDim);
   }
 
-  /** Minimum over axes; NaN where an element is; the gradient is shared among equals. */
+  /** As {@link #min(boolean, int...)}, dropping the reduced axes. */
   default Tensor min(int... axes) {
     return min(false, axes);
   }
 
-  /** Minimum over axes; NaN where an element is; the gradient is shared among equals. */
+  /**
+   * The minimum over axes; NaN where an element is. The gradient is shared among equals.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * @param keepDim whether reduced axes stay with extent 1
+   * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range, named twice or empty
+   */
   default Tensor min(boolean keepDim, int... axes) {
     return Reductions.extreme(ReduceOp.MIN, self(), self().shape().axes(axes, "min"), keepDim);
   }
 
-  /** log of the sum of exponentials over axes, without overflow. */
+  /** As {@link #logSumExp(boolean, int...)}, dropping the reduced axes. */
   default Tensor logSumExp(int... axes) {
     return logSumExp(false, axes);
   }
 
-  /** log of the sum of exponentials over axes, without overflow. */
+  /**
+   * {@code m + log(sum(exp(x - m)))} over axes, where the maximum m keeps it from overflow; minus
+   * infinity of nothing. The gradient is the softmax.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * <p>Source: Blanchard, Higham, Higham, "Accurately computing the log-sum-exp and softmax
+   * functions", IMA J. Numer. Anal. 41, 2021.
+   *
+   * @param keepDim whether reduced axes stay with extent 1
+   * @param axes axes; none means all
+   * @throws io.gradus.core.ShapeException when an axis is out of range or named twice
+   * @throws io.gradus.core.DTypeException when the type is not floating
+   */
   default Tensor logSumExp(boolean keepDim, int... axes) {
     try (Scope s = Scope.open()) {
       Tensor x = floating("logSumExp");
@@ -120,17 +187,35 @@ sealed interface TensorReductions permits Tensor {
     }
   }
 
-  /** Position of the maximum along an axis, INT64: the first of equals; a NaN counts as maximum. */
+  /** As {@link #argmax(int, boolean)}, dropping the axis. */
   default Tensor argmax(int axis) {
     return Reductions.argExtreme(true, self(), axis, false);
   }
 
-  /** Position of the maximum along an axis, INT64; the axis may stay with extent 1. */
+  /**
+   * The position of the maximum along an axis, INT64: the first of equals; a NaN counts as maximum.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}, or {@code [A, 1, B]} with keepDim
+   *
+   * <pre>{@code
+   * Tensor classes = logits.argmax(-1);   // [N, C] -> [N]
+   * }</pre>
+   *
+   * @param axis axis
+   * @param keepDim whether the axis stays with extent 1
+   * @throws io.gradus.core.ShapeException when the axis is out of range or empty
+   */
   default Tensor argmax(int axis, boolean keepDim) {
     return Reductions.argExtreme(true, self(), axis, keepDim);
   }
 
-  /** Position of the minimum along an axis, INT64: the first of equals; a NaN counts as minimum. */
+  /**
+   * The position of the minimum along an axis, INT64: the first of equals; a NaN counts as minimum.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range or empty
+   */
   default Tensor argmin(int axis) {
     return Reductions.argExtreme(false, self(), axis, false);
   }

@@ -5,9 +5,9 @@ import io.gradus.core.Checks;
 import io.gradus.core.Shape;
 
 /**
- * Methods of {@link Tensor} that change it in place and return it. They are not recorded: a tensor
- * that requires a gradient can be changed under {@link GradMode#noGrad()} only, and a graph that
- * saved the old value says so in its backward.
+ * Methods of {@link Tensor} that change it in place, in its own type, and return it. They are not
+ * recorded: a tensor that requires a gradient can be changed under {@link GradMode#noGrad()} only,
+ * and a graph that saved the old value says so in its backward.
  */
 sealed interface TensorUpdates permits Tensor {
   private Tensor self() {
@@ -24,9 +24,18 @@ sealed interface TensorUpdates permits Tensor {
   }
 
   /**
-   * Copies values of a shape that broadcasts to this one, converting the type.
+   * Copies values into this tensor, in place, converting their type and bringing them from any
+   * device.
+   *
+   * <p>Shapes: {@code this: [..], source: broadcasts to it -> this}
+   *
+   * <pre>{@code
+   * buffer.slice(0, 0, 8).copyFrom(batch);   // writes into the buffer: a slice shares its memory
+   * }</pre>
    *
    * @return this
+   * @throws io.gradus.core.ShapeException when the source does not broadcast to this shape
+   * @throws IllegalStateException when this requires a gradient and gradients are recorded
    */
   default Tensor copyFrom(Tensor source) {
     checkInPlace("copyFrom");
@@ -55,9 +64,12 @@ sealed interface TensorUpdates permits Tensor {
   }
 
   /**
-   * Sets every element.
+   * Sets every element, in place.
+   *
+   * <p>Shapes: {@code [..] -> this}
    *
    * @return this
+   * @throws IllegalStateException when this requires a gradient and gradients are recorded
    */
   default Tensor fill(double value) {
     checkInPlace("fill");
@@ -73,34 +85,55 @@ sealed interface TensorUpdates permits Tensor {
   }
 
   /**
-   * Adds values of a shape that broadcasts to this one.
+   * {@code this += other}, in place, in the type of this.
+   *
+   * <p>Shapes: {@code this: [..], other: broadcasts to it -> this}
+   *
+   * <pre>{@code
+   * try (GradMode.Guard g = GradMode.noGrad()) {
+   *   w.addInPlace(w.grad().mul(-0.1));   // a step of gradient descent
+   * }
+   * }</pre>
    *
    * @return this
+   * @throws io.gradus.core.ShapeException when other does not broadcast to this shape
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   * @throws IllegalStateException when this requires a gradient and gradients are recorded
    */
   default Tensor addInPlace(Tensor other) {
     return updateInPlace("addInPlace", BinaryOp.ADD, other);
   }
 
   /**
-   * Subtracts values of a shape that broadcasts to this one.
+   * {@code this -= other}, in place, in the type of this.
+   *
+   * <p>Shapes: {@code this: [..], other: broadcasts to it -> this}
    *
    * @return this
+   * @throws io.gradus.core.ShapeException when other does not broadcast to this shape
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   * @throws IllegalStateException when this requires a gradient and gradients are recorded
    */
   default Tensor subInPlace(Tensor other) {
     return updateInPlace("subInPlace", BinaryOp.SUB, other);
   }
 
   /**
-   * Multiplies by values of a shape that broadcasts to this one.
+   * {@code this *= other}, element by element, in place, in the type of this.
+   *
+   * <p>Shapes: {@code this: [..], other: broadcasts to it -> this}
    *
    * @return this
+   * @throws io.gradus.core.ShapeException when other does not broadcast to this shape
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   * @throws IllegalStateException when this requires a gradient and gradients are recorded
    */
   default Tensor mulInPlace(Tensor other) {
     return updateInPlace("mulInPlace", BinaryOp.MUL, other);
   }
 
   /**
-   * Adds a number.
+   * As {@link #addInPlace(Tensor)} with a number, converted to the type of this.
    *
    * @return this
    */
@@ -111,7 +144,7 @@ sealed interface TensorUpdates permits Tensor {
   }
 
   /**
-   * Multiplies by a number.
+   * As {@link #mulInPlace(Tensor)} with a number, converted to the type of this.
    *
    * @return this
    */

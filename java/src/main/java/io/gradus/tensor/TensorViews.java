@@ -4,23 +4,41 @@ import io.gradus.core.Checks;
 import io.gradus.core.Shape;
 import java.util.Arrays;
 
-/** Methods of {@link Tensor} that arrange its elements. Negative axes count from the last. */
+/**
+ * Methods of {@link Tensor} that arrange its elements, of any type. Negative axes count from the
+ * last.
+ */
 sealed interface TensorViews permits Tensor {
   private Tensor self() {
     return (Tensor) this;
   }
 
   /**
-   * The same elements in the same order under other extents; one extent may be -1 for what is left.
-   * Shares memory where the strides allow, else copies.
+   * The same elements in the same order under other extents. Shares memory where the strides allow,
+   * else copies.
    *
+   * <p>Shapes: {@code [..] -> dims}, with the same number of elements
+   *
+   * <pre>{@code
+   * Tensor x = Tensor.arange(6);
+   * x.reshape(2, 3);    // [[0, 1, 2], [3, 4, 5]]
+   * x.reshape(-1, 2);   // [[0, 1], [2, 3], [4, 5]]
+   * }</pre>
+   *
+   * @param dims extents, of which one may be -1 for what is left
    * @throws io.gradus.core.ShapeException when the number of elements does not come out
    */
   default Tensor reshape(long... dims) {
     return new Views.Reshape(self().shape().reshape(dims)).apply(self());
   }
 
-  /** Axes from {@code startAxis} on joined to one. */
+  /**
+   * Joins the axes from {@code startAxis} on to one; memory as in {@link #reshape}.
+   *
+   * <p>Shapes: for axis 1, {@code [N, H, W, C] -> [N, H W C]}
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range
+   */
   default Tensor flatten(int startAxis) {
     Shape shape = self().shape();
     int a = shape.axis(startAxis, "flatten");
@@ -29,7 +47,13 @@ sealed interface TensorViews permits Tensor {
     return reshape(dims);
   }
 
-  /** Two axes exchanged; shares memory. */
+  /**
+   * Exchanges two axes; shares memory.
+   *
+   * <p>Shapes: for axes 0 and 2, {@code [A, B, C] -> [C, B, A]}
+   *
+   * @throws io.gradus.core.ShapeException when an axis is out of range
+   */
   default Tensor transpose(int a, int b) {
     int[] order = new int[self().rank()];
     Arrays.setAll(order, i -> i);
@@ -40,13 +64,26 @@ sealed interface TensorViews permits Tensor {
     return new Views.Permute(order).apply(self());
   }
 
-  /** The last two axes exchanged; shares memory. */
+  /**
+   * Exchanges the last two axes; shares memory.
+   *
+   * <p>Shapes: {@code [.., M, N] -> [.., N, M]}
+   *
+   * @throws io.gradus.core.ShapeException when there are less than two axes
+   */
   default Tensor t() {
     return transpose(-2, -1);
   }
 
   /**
-   * Axes in another order; shares memory.
+   * Puts the axes in another order: axis i of the result is axis {@code order[i]} of this. Shares
+   * memory.
+   *
+   * <p>Shapes: for order 0, 2, 3, 1, {@code [N, C, H, W] -> [N, H, W, C]}
+   *
+   * <pre>{@code
+   * Tensor channelsLast = images.permute(0, 2, 3, 1).contiguous();
+   * }</pre>
    *
    * @throws io.gradus.core.ShapeException when the order does not name every axis once
    */
@@ -70,7 +107,14 @@ sealed interface TensorViews permits Tensor {
     return new Views.Permute(positive).apply(self());
   }
 
-  /** Repeats extents of 1 to the given shape; shares memory. */
+  /**
+   * Repeats extents of 1, without copying; shares memory. The gradient is summed over what was
+   * repeated.
+   *
+   * <p>Shapes: {@code [C] or [1, C] or [N, 1] -> dims = [N, C]}
+   *
+   * @throws io.gradus.core.ShapeException when this shape does not broadcast to {@code dims}
+   */
   default Tensor expand(long... dims) {
     Shape target = Shape.of(dims);
     Checks.shape(
@@ -81,15 +125,26 @@ sealed interface TensorViews permits Tensor {
     return new Views.Expand(target).apply(self());
   }
 
-  /** Elements start (inclusive) to end (exclusive) of an axis; shares memory. */
+  /** As {@link #slice(int, long, long, long)} with step 1. */
   default Tensor slice(int axis, long start, long end) {
     return slice(axis, start, end, 1);
   }
 
   /**
-   * Every step-th element from start (inclusive) to end (exclusive) of an axis; shares memory.
+   * Every step-th element from start (inclusive) to end (exclusive) of an axis; shares memory. The
+   * gradient is 0 elsewhere.
    *
-   * @throws io.gradus.core.ShapeException when the range is not within the axis
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, K, B]} with {@code K = ceil((end - start) /
+   * step)}
+   *
+   * <pre>{@code
+   * Tensor x = Tensor.arange(6);
+   * x.slice(0, 1, 4);      // [1, 2, 3]
+   * x.slice(0, 0, 6, 2);   // [0, 2, 4]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range, the range is not within
+   *     the axis, or the step is not positive
    */
   default Tensor slice(int axis, long start, long end, long step) {
     Shape shape = self().shape();
@@ -107,6 +162,10 @@ sealed interface TensorViews permits Tensor {
 
   /**
    * One index of an axis, which is dropped; shares memory. Negative indices count from the last.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> [A, B]}
+   *
+   * @throws io.gradus.core.ShapeException when the axis or the index is out of range
    */
   default Tensor select(int axis, long index) {
     Shape shape = self().shape();
@@ -123,15 +182,23 @@ sealed interface TensorViews permits Tensor {
     }
   }
 
-  /** A new axis of extent 1 before {@code axis}; shares memory. */
+  /**
+   * A new axis of extent 1 before {@code axis}, where -1 means after the last; shares memory.
+   *
+   * <p>Shapes: for axis 1, {@code [A, B] -> [A, 1, B]}
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range
+   */
   default Tensor unsqueeze(int axis) {
     return reshape(self().shape().insert(axis, 1).dims());
   }
 
   /**
-   * Without an axis of extent 1; shares memory.
+   * Drops an axis of extent 1; shares memory.
    *
-   * @throws io.gradus.core.ShapeException when its extent is not 1
+   * <p>Shapes: for axis 1, {@code [A, 1, B] -> [A, B]}
+   *
+   * @throws io.gradus.core.ShapeException when the axis is out of range or its extent is not 1
    */
   default Tensor squeeze(int axis) {
     Checks.shape(self().size(axis) == 1, "[squeeze] axis %d of %s is not 1", axis, self().shape());
@@ -139,8 +206,18 @@ sealed interface TensorViews permits Tensor {
   }
 
   /**
-   * Parts of {@code size} along an axis, the last may be smaller; they share memory. An empty axis
+   * Parts of {@code size} along an axis, the last of what is left; they share memory. An empty axis
    * gives one empty part.
+   *
+   * <p>Shapes: for axis 1, {@code [A, N, B] -> ceil(N / size) times [A, size, B]}, the last {@code
+   * [A, <= size, B]}
+   *
+   * <pre>{@code
+   * Tensor[] qkv = x.matmul(w).split(d, -1);   // [B, T, 3 d] -> 3 times [B, T, d]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ArgumentException when the size is not positive
+   * @throws io.gradus.core.ShapeException when the axis is out of range
    */
   default Tensor[] split(long size, int axis) {
     Checks.argument(size > 0, "[split] the size %d must be positive", size);
@@ -152,13 +229,29 @@ sealed interface TensorViews permits Tensor {
     return parts;
   }
 
-  /** The elements of the named axes (none means all) in opposite order. */
+  /**
+   * A copy with the elements of the named axes (none means all) in opposite order.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <pre>{@code
+   * Tensor mirrored = images.flip(2);   // [N, H, W, C]
+   * }</pre>
+   *
+   * @throws io.gradus.core.ShapeException when an axis is out of range or named twice
+   */
   default Tensor flip(int... axes) {
     return new Views.Flip(self().shape().axes(axes, "flip")).apply(self());
   }
 
   /**
-   * A frame of {@code value} around the elements.
+   * A copy with a frame of {@code value} around the elements.
+   *
+   * <p>Shapes: {@code [A, B] -> [before0 + A + after0, before1 + B + after1]}
+   *
+   * <pre>{@code
+   * Tensor framed = images.pad(0, 0, 0, 4, 4, 4, 4, 0, 0);   // 4 pixels on every side
+   * }</pre>
    *
    * @param value what the frame holds
    * @param amounts two numbers per axis, before and after, from the first axis on

@@ -143,7 +143,7 @@ class ReproducibleRunTest {
     assertEquals(1, outcome.code(), outcome::toString);
     assertEquals(1, outcome.err().size(), outcome::toString);
     String line = outcome.err().get(0);
-    assertTrue(line.contains("lr=0.001") && line.contains("lr=0.25"), line);
+    assertTrue(line.contains("lr=0.002") && line.contains("lr=0.25"), line);
     assertTrue(line.contains("repeat the options"), line);
     assertArrayEquals(before, model("run"));
   }
