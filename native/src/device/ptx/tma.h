@@ -1,0 +1,90 @@
+// TMA: one thread starts the copy of a box between global and shared memory. Loads complete on an mbarrier, stores in bulk
+// groups of the issuing thread. What lies outside of the tensor is loaded as zero and not stored.
+// Coordinates are in elements, innermost first. A store needs fence_proxy_async in every thread that wrote the box (fence.h).
+// Source: PTX ISA, cp.async.bulk.tensor, cp.async.bulk.commit_group, cp.async.bulk.wait_group.
+#pragma once
+
+#include "device/ptx/address.h"
+#include "device/ptx/tensor_map.h"
+
+namespace gradus::ptx {
+
+#if GRADUS_EMULATED
+
+namespace model {
+
+inline void load(void* shared, const tensor_map& map, const int* at, int rank, uint64_t* barrier, uint32_t multicast, Site site) {
+  uint32_t address = emulator::shared_address(shared, site);
+  emulator::touch_write(shared, emulator::tma_check(map, address, rank, site));  // in flight from here on
+  emulator::tma_load(&map, address, at, rank, emulator::shared_address(barrier, site), multicast, site);
+}
+
+}  // namespace model
+
+inline void tma_load_2d(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, Site site = Site::here()) {
+  int at[2] = {x, y};
+  model::load(shared, map, at, 2, barrier, 0, site);
+}
+inline void tma_load_3d(void* shared, const tensor_map& map, int x, int y, int z, uint64_t* barrier, Site site = Site::here()) {
+  int at[3] = {x, y, z};
+  model::load(shared, map, at, 3, barrier, 0, site);
+}
+inline void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, uint16_t ranks, Site site = Site::here()) {
+  int at[2] = {x, y};
+  if (ranks == 0) emulator::fail("tma_load_2d_multicast: no rank is named", site);
+  model::load(shared, map, at, 2, barrier, ranks, site);
+}
+inline void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site site = Site::here()) {
+  int at[2] = {x, y};
+  emulator::tma_store(&map, emulator::shared_address(shared, site), at, 2, site);
+}
+inline void tma_store_3d(const tensor_map& map, const void* shared, int x, int y, int z, Site site = Site::here()) {
+  int at[3] = {x, y, z};
+  emulator::tma_store(&map, emulator::shared_address(shared, site), at, 3, site);
+}
+inline void bulk_commit() { emulator::bulk_commit(); }
+template <int Pending>
+inline void bulk_wait() {
+  emulator::bulk_wait(Pending, false);
+}
+// The sources have been read and may be overwritten; the results may not be visible yet.
+template <int Pending>
+inline void bulk_wait_read() {
+  emulator::bulk_wait(Pending, true);
+}
+
+#elif GRADUS_SM90
+
+GRADUS_DEVICE void tma_load_2d(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(shared_address(barrier)) : "memory");
+}
+GRADUS_DEVICE void tma_load_3d(void* shared, const tensor_map& map, int x, int y, int z, uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(barrier)) : "memory");
+}
+GRADUS_DEVICE void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, uint16_t ranks, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(shared_address(barrier)), "h"(ranks) : "memory");
+}
+GRADUS_DEVICE void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];"
+               ::"l"(&map), "r"(x), "r"(y), "r"(shared_address(shared)) : "memory");
+}
+GRADUS_DEVICE void tma_store_3d(const tensor_map& map, const void* shared, int x, int y, int z, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];"
+               ::"l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(shared)) : "memory");
+}
+GRADUS_DEVICE void bulk_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int Pending>
+GRADUS_DEVICE void bulk_wait() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(Pending) : "memory");
+}
+template <int Pending>
+GRADUS_DEVICE void bulk_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(Pending) : "memory");
+}
+
+#endif
+
+}  // namespace gradus::ptx

@@ -1,0 +1,244 @@
+// The bulk tensor copies. A load runs when the scheduler has nothing better to do, or in random order at any time: a kernel
+// that reads too early finds the poison that was written at the issue. A store reads shared memory as late as it may, at the
+// wait for it.
+
+#include "emulator/tma.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "emulator/team.h"
+
+namespace gradus::emulator {
+
+namespace {
+
+constexpr uint64_t kMagic = 0x47524144544D4150;
+constexpr unsigned kPiece = 16;
+
+struct Row {
+  uint32_t offset;         // within the box, before swizzling
+  const char* global;      // of the row's first element, may lie outside
+  bool inside;             // in all dimensions but the innermost
+};
+
+// Calls f(Row) for each innermost row of the box at `at`.
+template <class F>
+void for_each_row(const TensorMap& map, const int* at, F f) {
+  unsigned rows = 1;
+  for (int d = 1; d < map.rank; d++) rows *= map.box[d];
+  size_t row_bytes = size_t(map.box[0]) * map.element_bytes;
+  for (unsigned r = 0; r < rows; r++) {
+    unsigned rest = r;
+    bool inside = true;
+    int64_t offset = int64_t(at[0]) * map.element_bytes;
+    for (int d = 1; d < map.rank; d++) {
+      int64_t i = int64_t(at[d]) + rest % map.box[d];
+      rest /= map.box[d];
+      inside = inside && i >= 0 && i < int64_t(map.extent[d]);
+      offset += i * int64_t(map.pitch[d - 1]);
+    }
+    f(Row{uint32_t(r * row_bytes), static_cast<const char*>(map.base) + offset, inside});
+  }
+}
+
+// The part [first, last) of a row's bytes that lies inside the tensor.
+std::pair<int64_t, int64_t> valid_bytes(const TensorMap& map, const int* at) {
+  int64_t first = std::max<int64_t>(0, -int64_t(at[0]));
+  int64_t last = std::min<int64_t>(map.box[0], int64_t(map.extent[0]) - at[0]);
+  return {std::min(first, std::max(last, first)) * map.element_bytes, std::max(last, first) * map.element_bytes};
+}
+
+char* piece(Block& block, uint32_t start, uint32_t offset, Swizzle mode) {
+  return block.shared.base() + swizzled(start + offset, mode) - SharedMemory::kWindowStart;
+}
+
+void round_to_tf32(char* p) {
+  uint32_t bits;
+  memcpy(&bits, p, 4);
+  bits = (bits + 0x1000) & ~0x1FFFu;  // half up in magnitude, as cvt.rna.tf32.f32
+  memcpy(p, &bits, 4);
+}
+
+struct Load {
+  TensorMap map;
+  Block* block;
+  uint32_t start, mbarrier;
+  int at[5];
+  Team::Engine* engine;
+};
+static_assert(sizeof(Load) <= sizeof(Job::argument));
+
+void run_load(Team& team, const void* argument) {
+  (void)team;
+  Load load;
+  memcpy(&load, argument, sizeof load);
+  auto [first, last] = valid_bytes(load.map, load.at);
+  auto row_bytes = int64_t(load.map.box[0]) * load.map.element_bytes;
+  for_each_row(load.map, load.at, [&](const Row& row) {
+    for (int64_t at = 0; at < row_bytes; at += kPiece) {
+      char data[kPiece] = {};
+      int64_t from = std::max(at, first);
+      int64_t to = std::min(at + int64_t(kPiece), last);
+      if (row.inside && from < to) memcpy(data + (from - at), row.global + from, size_t(to - from));
+      if (load.map.tf32 != 0) {
+        for (unsigned i = 0; i < kPiece; i += 4) round_to_tf32(data + i);
+      }
+      memcpy(piece(*load.block, load.start, row.offset + uint32_t(at), load.map.swizzle), data, kPiece);
+    }
+  });
+  size_t bytes = box_bytes(load.map);
+  void* caller = tsan_current();
+  if (kTsan) {
+    tsan_switch(load.engine->fiber);
+    acquire(&load.engine->start);
+    tsan_write(load.block->shared.base() + load.start - SharedMemory::kWindowStart, bytes);
+  }
+  release(&load.block->proxy_sync);  // a store that follows it is in the same proxy
+  mbarrier_complete_tx(*load.block, load.mbarrier, int64_t(bytes));
+  if (kTsan) tsan_switch(caller);
+}
+
+void read_store(BulkStore& store) {
+  Block& block = *self().block;
+  store.data.resize(box_bytes(store.map));
+  for (size_t at = 0; at < store.data.size(); at += kPiece) {
+    memcpy(&store.data[at], piece(block, store.source, uint32_t(at), store.map.swizzle), kPiece);
+  }
+  store.read = true;
+  if (kTsan) {  // ordered after proxy fences only, not after the issuer
+    Team::Engine& engine = current_team->store_engine;
+    void* caller = tsan_current();
+    tsan_switch(engine.fiber);
+    acquire(&block.proxy_sync);
+    tsan_read(block.shared.base() + store.source - SharedMemory::kWindowStart, store.data.size());
+    release(&engine.done);
+    tsan_switch(caller);
+    acquire(&engine.done);
+  }
+}
+
+void write_store(BulkStore& store) {
+  auto [first, last] = valid_bytes(store.map, store.at);
+  for_each_row(store.map, store.at, [&, first = first, last = last](const Row& row) {
+    if (!row.inside || first >= last) return;
+    char* to = const_cast<char*>(row.global) + first;
+    memcpy(to, &store.data[row.offset + size_t(first)], size_t(last - first));
+  });
+}
+
+}  // namespace
+
+size_t box_bytes(const TensorMap& map) {
+  size_t bytes = map.element_bytes;
+  for (int d = 0; d < map.rank; d++) bytes *= map.box[d];
+  return bytes;
+}
+
+size_t tma_check(const TensorMap& map, uint32_t shared, int rank, Site site) {
+  if (map.magic != kMagic) fail("TMA: not a tensor map, or one that encode_tensor_map refused", site);
+  if (map.rank != rank) fail("TMA: the tensor map has " + std::to_string(map.rank) + " dimensions, the copy " + std::to_string(rank), site);
+  uint32_t alignment = 128;
+  if (map.swizzle == Swizzle::b64) alignment = 512;
+  if (map.swizzle == Swizzle::b128) alignment = 1024;
+  if (shared % alignment != 0) {
+    fail("TMA: the shared address is not aligned to " + std::to_string(alignment) + " bytes, the period of the swizzle", site);
+  }
+  size_t bytes = box_bytes(map);
+  shared_pointer(shared, bytes, "TMA", site);
+  return bytes;
+}
+
+std::string encode_tensor_map(TensorMap* map, int element_bytes, bool tf32, int rank, const void* base, const uint64_t* extent,
+                              const uint64_t* pitch, const uint32_t* box, Swizzle swizzle) {
+  *map = TensorMap{};
+  if (rank < 1 || rank > 5) return "rank must be 1 to 5";
+  if (reinterpret_cast<uintptr_t>(base) % 16 != 0) return "the address must be a multiple of 16 bytes";
+  for (int d = 0; d < rank; d++) {
+    if (extent[d] == 0 || extent[d] > uint64_t(1) << 32) return "extent " + std::to_string(d) + " must be 1 to 2^32";
+    if (box[d] == 0 || box[d] > 256) return "box " + std::to_string(d) + " must be 1 to 256";
+    if (d > 0 && (pitch[d - 1] % 16 != 0 || pitch[d - 1] >= uint64_t(1) << 40)) return "pitch " + std::to_string(d - 1) + " must be a multiple of 16 below 2^40";
+    map->extent[d] = extent[d];
+    map->box[d] = uint16_t(box[d]);
+    if (d > 0) map->pitch[d - 1] = pitch[d - 1];
+  }
+  uint32_t inner = box[0] * uint32_t(element_bytes);
+  if (inner % 16 != 0) return "the inner box must be a multiple of 16 bytes";
+  if (swizzle != Swizzle::none && inner > 16u << unsigned(swizzle)) return "the inner box must not be wider than the swizzle";
+  map->magic = kMagic;
+  map->base = base;
+  map->rank = uint8_t(rank);
+  map->element_bytes = uint8_t(element_bytes);
+  map->swizzle = swizzle;
+  map->tf32 = tf32 ? 1 : 0;
+  return {};
+}
+
+void tma_load(const TensorMap* map, uint32_t destination, const int* at, int rank, uint32_t mbarrier, uint32_t multicast, Site site) {
+  Quiet quiet;
+  Team& team = *current_team;
+  size_t bytes = tma_check(*map, destination, rank, site);
+  if (kAsan) {
+    auto [first, last] = valid_bytes(*map, at);
+    for_each_row(*map, at, [&, first = first, last = last](const Row& row) {
+      if (row.inside && first < last && forbidden(row.global + first, size_t(last - first))) {
+        fail("TMA: the tensor map reaches outside of its allocation", site);
+      }
+    });
+  }
+  unsigned here = cluster_rank();
+  for (unsigned rank_to = 0; rank_to < cluster_size(); rank_to++) {
+    if (multicast == 0 ? rank_to != here : !(multicast >> rank_to & 1)) continue;
+    uint32_t to = multicast == 0 ? destination : map_address(destination, rank_to, site);
+    uint32_t bar = multicast == 0 ? mbarrier : map_address(mbarrier, rank_to, site);
+    Block* block = nullptr;
+    const uint64_t* word = mbarrier_word(bar, &block, site);
+    memset(shared_pointer(to, bytes, "TMA load", site), 0xFF, bytes);
+    Load load{*map, block, destination, uint32_t(reinterpret_cast<const char*>(word) - block->shared.base()), {}, nullptr};
+    for (int d = 0; d < rank; d++) load.at[d] = at[d];
+    load.engine = &team.engines[team.next_engine++ % 8];
+    release(&load.engine->start);
+    Job job{run_load, block, site, {}};
+    memcpy(job.argument, &load, sizeof load);
+    team.jobs.push_back(job);
+  }
+  if (multicast >> cluster_size() != 0) fail("TMA: the multicast mask names a rank outside of the cluster", site);
+}
+
+void tma_store(const TensorMap* map, uint32_t source, const int* at, int rank, Site site) {
+  Quiet quiet;
+  tma_check(*map, source, rank, site);
+  BulkStore store{*map, source, {}, self().store_groups, false, {}, site};
+  for (int d = 0; d < rank; d++) store.at[d] = at[d];
+  self().stores.push_back(store);
+  current_team->counts.async_copies++;
+}
+
+void bulk_commit() { self().store_groups++; }
+
+void bulk_wait(unsigned pending, bool read_only) {
+  Quiet quiet;
+  CudaThread& me = self();
+  size_t kept = 0;
+  for (BulkStore& store : me.stores) {
+    bool due = store.group + pending < me.store_groups;
+    if (due && !store.read) read_store(store);
+    if (due && !read_only) {
+      write_store(store);
+      continue;
+    }
+    if (&me.stores[kept] != &store) me.stores[kept] = store;
+    kept++;
+  }
+  me.stores.resize(kept);
+}
+
+void stores_at_exit(CudaThread& thread) {
+  for (BulkStore& store : thread.stores) {
+    if (!store.read) fail("the thread exited before its bulk store had read shared memory; wait for it before the end", store.site);
+    write_store(store);  // the end of the kernel completes it
+  }
+  thread.stores.clear();
+}
+
+}  // namespace gradus::emulator

@@ -1,0 +1,59 @@
+// The tensor map of the emulator and the copies it describes.
+//
+// The layout of CUtensorMap is NVIDIA's secret, so this one is our own, of the same size and alignment, built by
+// encode_tensor_map from the same arguments and under the same rules as cuTensorMapEncodeTiled.
+// Source: CUDA driver API, cuTensorMapEncodeTiled; PTX ISA, "Tensors" and "Swizzling modes".
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device/site.h"
+
+namespace gradus::emulator {
+
+enum class Swizzle : uint8_t { none, b32, b64, b128 };
+
+struct alignas(64) TensorMap {
+  uint64_t magic;
+  const void* base;
+  uint64_t extent[5];   // in elements, innermost first
+  uint64_t pitch[4];    // in bytes, of dimensions 1 and up
+  uint16_t box[5];      // in elements
+  uint8_t rank, element_bytes;
+  Swizzle swizzle;
+  uint8_t tf32;         // loads round float32 to tf32
+};
+static_assert(sizeof(TensorMap) == 128, "as large as CUtensorMap");
+
+// Returns an empty string, or what the driver would refuse.
+std::string encode_tensor_map(TensorMap* map, int element_bytes, bool tf32, int rank, const void* base, const uint64_t* extent,
+                              const uint64_t* pitch, const uint32_t* box, Swizzle swizzle);
+
+size_t box_bytes(const TensorMap& map);
+
+// 16-byte pieces change places within 128 bytes * 2^k of shared memory: address bits 4.. are xored with bits 7..
+constexpr uint32_t swizzled(uint32_t address, Swizzle mode) {
+  return address ^ ((address >> 7 & ((1u << unsigned(mode)) - 1)) << 4);
+}
+
+struct BulkStore {
+  TensorMap map;
+  uint32_t source;
+  int at[5];
+  unsigned group;
+  bool read;  // the shared memory was read, the global not yet written
+  std::vector<unsigned char> data;
+  Site site;
+};
+
+// Fails where the copy is not possible; else the bytes of the box.
+size_t tma_check(const TensorMap& map, uint32_t shared, int rank, Site site);
+// Loads complete on an mbarrier; `multicast` names the ranks of the cluster that receive the box (0: the caller alone).
+void tma_load(const TensorMap* map, uint32_t destination, const int* at, int rank, uint32_t mbarrier, uint32_t multicast, Site site);
+void tma_store(const TensorMap* map, uint32_t source, const int* at, int rank, Site site);
+void bulk_commit();
+void bulk_wait(unsigned pending, bool read_only);
+
+}  // namespace gradus::emulator

@@ -1,0 +1,288 @@
+// Each PTX wrapper against what the PTX ISA says it does.
+
+#include "device/grid.h"
+#include "gemm_runs.h"
+
+using namespace gradus;
+using namespace gradus::test_kernels;
+
+namespace {
+
+__global__ void cp_async_kernel(const unsigned char* in, unsigned char* out, unsigned char* before) {
+  GRADUS_SHARED(unsigned char, line, [32][16]);
+  int t = int(threadIdx.x);
+  if (t < 8) ptx::cp_async<16>(line[t], in + 16 * t, t * 2);
+  else if (t < 16) ptx::cp_async<8>(line[t], in + 16 * t);
+  else ptx::cp_async<4>(line[t], in + 16 * t, t % 5);
+  ptx::cp_async_commit();
+  for (int i = 0; i < 16; i++) before[16 * t + i] = line[t][i];
+  ptx::cp_async_wait<0>();
+  for (int i = 0; i < 16; i++) out[16 * t + i] = line[t][i];
+}
+
+TEST(cp_async_sizes_and_zero_fill) {
+  alignas(16) unsigned char in[512], out[512], before[512];
+  for (int i = 0; i < 512; i++) in[i] = static_cast<unsigned char>(i * 7 % 251);
+  RUN(GRADUS_LAUNCH(cp_async_kernel, LaunchConfig(1, 32), in, out, before));
+  for (int t = 0; t < 32; t++) {
+    int size = t < 8 ? 16 : t < 16 ? 8 : 4;
+    int valid = t < 8 ? 2 * t : t < 16 ? 8 : t % 5;
+    for (int i = 0; i < 16; i++) {
+      CHECK_EQUAL(int(before[16 * t + i]), 255);
+      CHECK_EQUAL(int(out[16 * t + i]), i < valid ? int(in[16 * t + i]) : i < size ? 0 : 255);
+    }
+  }
+}
+
+template <int Count, bool Transposed>
+__global__ void matrix_kernel(const uint16_t* in, uint32_t* fragments, uint16_t* out) {
+  GRADUS_SHARED(uint16_t, source, [32][8]);
+  GRADUS_SHARED(uint16_t, target, [32][8]);
+  int t = int(threadIdx.x);
+  for (int i = 0; i < 8; i++) source[t][i] = in[8 * t + i];
+  __syncwarp();  // all rows are there before ldmatrix reads them
+  uint32_t f[Count];
+  ptx::ldmatrix<Count, Transposed>(f, source[t]);
+  for (int j = 0; j < Count; j++) fragments[Count * t + j] = f[j];
+  ptx::stmatrix<Count, Transposed>(target[t], f);
+  __syncwarp();  // all rows are stored before they are copied out
+  for (int i = 0; i < 8; i++) out[8 * t + i] = t < 8 * Count ? target[t][i] : uint16_t(0);
+}
+
+template <int Count, bool Transposed>
+void check_matrix() {
+  std::vector<uint16_t> in(256), out(256);
+  std::vector<uint32_t> fragments(32 * Count);
+  for (size_t i = 0; i < 256; i++) in[i] = uint16_t(i * 37 + 5);
+  RUN(GRADUS_LAUNCH((matrix_kernel<Count, Transposed>), LaunchConfig(1, 32), in.data(), fragments.data(), out.data()));
+  for (size_t i = 0; i < size_t(64 * Count); i++) CHECK_EQUAL(out[i], in[i]);
+  for (int l = 0; l < 32; l++) {
+    for (int j = 0; j < Count; j++) {
+      int row = l / 4, pair = l % 4 * 2;
+      auto at = [&](int r, int c) { return uint32_t(in[size_t(64 * j + (Transposed ? 8 * c + r : 8 * r + c))]); };
+      CHECK_EQUAL(fragments[size_t(Count * l + j)], at(row, pair) | at(row, pair + 1) << 16);
+    }
+  }
+}
+
+TEST(ldmatrix_and_stmatrix) {
+  check_matrix<1, false>();
+  check_matrix<2, false>();
+  check_matrix<4, false>();
+  check_matrix<1, true>();
+  check_matrix<2, true>();
+  check_matrix<4, true>();
+}
+
+__global__ void mma_tf32_kernel(const float* a, const float* b, float* d) {
+  int l = int(threadIdx.x), g = l / 4, t = l % 4;
+  uint32_t fa[4], fb[2];
+  for (int i = 0; i < 4; i++) fa[i] = ptx::to_tf32(a[(g + i % 2 * 8) * 8 + t + i / 2 * 4]);
+  for (int i = 0; i < 2; i++) fb[i] = ptx::to_tf32(b[(t + 4 * i) * 8 + g]);
+  float sum[4] = {1, 1, 1, 1};
+  ptx::mma_m16n8k8_tf32(sum, fa, fb);
+  for (int i = 0; i < 4; i++) d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sum[i];
+}
+
+TEST(mma_tf32) {
+  std::vector<float> a(128), b(64), d(128);
+  for (size_t i = 0; i < 128; i++) a[i] = float(int(i * 5 % 13)) - 6;
+  for (size_t i = 0; i < 64; i++) b[i] = float(int(i * 3 % 11)) - 4;
+  RUN(GRADUS_LAUNCH(mma_tf32_kernel, LaunchConfig(1, 32), a.data(), b.data(), d.data()));
+  for (size_t i = 0; i < 16; i++) {
+    for (size_t j = 0; j < 8; j++) {
+      float sum = 1;
+      for (size_t k = 0; k < 8; k++) sum += a[8 * i + k] * b[8 * k + j];
+      CHECK_EQUAL(d[8 * i + j], sum);
+    }
+  }
+}
+
+// A box goes in with one swizzle and comes out with the same: the tensor is unchanged but where it is outside.
+__global__ void copy_3d_kernel(const __grid_constant__ tensor_map in, const __grid_constant__ tensor_map out, unsigned char* raw, int bytes, int x, int y, int z) {
+  GRADUS_DYNAMIC_SHARED(unsigned char, box);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, unsigned(bytes));
+    ptx::tma_load_3d(box, in, x, y, z, full);
+  }
+  __syncthreads();  // the barrier is initialised before anyone waits on it
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < bytes; i += int(blockDim.x)) raw[i] = box[i];
+  __syncthreads();  // all have read the box before thread 0 ends
+  if (threadIdx.x == 0) {
+    ptx::tma_store_3d(out, box, x, y, z);
+    ptx::bulk_commit();
+    ptx::bulk_wait<0>();
+  }
+}
+
+TEST(tma_swizzles_and_edges) {
+  constexpr int kX = 44, kY = 11, kZ = 3;
+  alignas(16) static uint16_t in[kZ][kY][kX + 4], out[kZ][kY][kX + 4];
+  for (int mode = 0; mode < 4; mode++) {
+    for (auto& plane : in) for (auto& row : plane) for (auto& v : row) v = uint16_t(&v - &in[0][0][0] + 1);
+    memset(out, 0, sizeof out);
+    uint32_t inner = mode == 0 ? 24 : 8u << mode;
+    uint64_t extent[3] = {kX, kY, kZ}, pitch[2] = {(kX + 4) * 2, (kX + 4) * 2 * kY};
+    uint32_t box[3] = {inner, 9, 2};
+    tensor_map map_in, map_out;
+    CHECK_EQUAL(encode_tensor_map(&map_in, TensorMapType::f16, 3, in, extent, pitch, box, TensorMapSwizzle(mode)), std::string());
+    CHECK_EQUAL(encode_tensor_map(&map_out, TensorMapType::f16, 3, out, extent, pitch, box, TensorMapSwizzle(mode)), std::string());
+    int bytes = int(inner) * 9 * 2 * 2, x = 36, y = -2, z = 2;
+    std::vector<unsigned char> raw(size_t(bytes), 0xEE);
+    RUN(GRADUS_LAUNCH(copy_3d_kernel, LaunchConfig(1, 64).shared(8192), map_in, map_out, raw.data(), bytes, x, y, z));
+    for (int i = 0; i < int(inner) * 9 * 2; i++) {
+      int bx = i % int(inner), by = i / int(inner) % 9, bz = i / int(inner) / 9;
+      bool inside = x + bx < kX && y + by >= 0 && z + bz < kZ;
+      int byte = 2 * i;
+      if (mode > 0) byte ^= (byte >> 7 & ((1 << mode) - 1)) << 4;
+      int value = raw[size_t(byte)] | raw[size_t(byte + 1)] << 8;
+      CHECK_EQUAL(value, inside ? int(in[z][y + by][x + bx]) : 0);
+    }
+    for (int i = 0; i < kZ; i++) for (int j = 0; j < kY; j++) for (int k = 0; k < kX + 4; k++) {
+      bool stored = i == 2 && j < 7 && k >= 36 && k < kX && k < 36 + int(inner);
+      CHECK_EQUAL(out[i][j][k], stored ? in[i][j][k] : uint16_t(0));
+    }
+  }
+}
+
+TEST(tensor_maps_are_checked) {
+  alignas(16) static float x[64];
+  uint64_t extent[2] = {8, 8}, pitch[1] = {32}, odd[1] = {36};
+  uint32_t box[2] = {8, 8}, wide[2] = {64, 1};
+  tensor_map map;
+  CHECK_CONTAINS(encode_tensor_map(&map, TensorMapType::f32, 2, x + 1, extent, pitch, box, TensorMapSwizzle::none), "multiple of 16");
+  CHECK_CONTAINS(encode_tensor_map(&map, TensorMapType::f32, 2, x, extent, odd, box, TensorMapSwizzle::none), "pitch 0");
+  CHECK_CONTAINS(encode_tensor_map(&map, TensorMapType::f32, 2, x, extent, pitch, wide, TensorMapSwizzle::bytes128), "wider than the swizzle");
+}
+
+__global__ void multicast_kernel(const __grid_constant__ tensor_map map, float* out) {
+  GRADUS_SHARED_ALIGNED(128, float, box, [32]);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 2);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, 128);
+  }
+  cluster_sync();  // every block's barrier expects its bytes
+  if (threadIdx.x == 0 && ptx::cluster_rank() == 0) ptx::tma_load_2d_multicast(box, map, 0, 0, full, 3);
+  if (threadIdx.x == 0) ptx::mbarrier_arrive_remote(full, ptx::cluster_rank() ^ 1);
+  ptx::mbarrier_wait(full, 0);
+  out[blockIdx.x * 32 + threadIdx.x] = box[threadIdx.x];
+  cluster_sync();  // no block exits while a peer's arrival or copy is on its way
+}
+
+TEST(tma_multicast_and_remote_arrival) {
+  alignas(16) static float x[32];
+  for (int i = 0; i < 32; i++) x[i] = float(i) + 0.5f;
+  tensor_map map = make_map(TensorMapType::f32, x, 1, 32, 1, 32, TensorMapSwizzle::none);
+  std::vector<float> out(64);
+  RUN(GRADUS_LAUNCH(multicast_kernel, LaunchConfig(2, 32).cluster(2), map, out.data()));
+  for (size_t i = 0; i < 64; i++) CHECK_EQUAL(out[i], x[i % 32]);
+}
+
+// One wgmma on operands that every thread writes itself, in the canonical layout of the descriptor.
+// Source of the layouts: PTX ISA, "Strides", in units of 16 bytes.
+template <class T, int N, int Width, bool TransposeA, bool TransposeB>
+__global__ void wgmma_kernel(const float* a, const float* b, float* d) {
+  constexpr bool kTf32 = std::is_same_v<T, ptx::tf32>;
+  constexpr int kBytes = kTf32 ? 4 : 2, kDepth = 32 / kBytes, kPiece = 16 / kBytes;
+  constexpr auto kMode = Width == 16 ? ptx::MatrixSwizzle::none : Width == 32 ? ptx::MatrixSwizzle::bytes32
+                         : Width == 64 ? ptx::MatrixSwizzle::bytes64 : ptx::MatrixSwizzle::bytes128;
+  GRADUS_DYNAMIC_SHARED(unsigned char, memory);
+  unsigned char* memory_b = memory + 32768;
+  auto offset = [](int mn, int k, bool transpose) {
+    if (Width == 16) {  // core matrices of 8 rows of 16 bytes: 128 bytes each; along MN 128 bytes apart, along K 4096
+      return transpose ? mn / kPiece * 128 + mn % kPiece * kBytes + k / 8 * 4096 + k % 8 * 16 : mn / 8 * 128 + mn % 8 * 16 + k / kPiece * 4096 + k % kPiece * kBytes;
+    }
+    constexpr int kRow = Width / kBytes;
+    int linear = transpose ? mn / kRow * 4096 + mn % kRow * kBytes + k % 8 * Width + k / 8 * (8 * Width) : mn / 8 * (8 * Width) + mn % 8 * Width + k * kBytes;
+    int bits = Width == 32 ? 1 : Width == 64 ? 3 : 7;
+    return linear ^ (linear >> 7 & bits) << 4;
+  };
+  auto put = [](unsigned char* to, float x) {
+    if constexpr (kTf32) {
+      *reinterpret_cast<float*>(to) = x;
+    } else {
+      *reinterpret_cast<T*>(to) = from_float<T>(x);
+    }
+  };
+  int t = int(threadIdx.x);
+  for (int i = t; i < 64 * kDepth; i += 128) put(memory + offset(i / kDepth, i % kDepth, TransposeA), a[i]);
+  for (int i = t; i < N * kDepth; i += 128) put(memory_b + offset(i / kDepth, i % kDepth, TransposeB), b[i]);
+  ptx::fence_proxy_async();
+  __syncthreads();  // the operands are complete before wgmma reads them
+  auto describe = [&](unsigned char* p, bool transpose) {
+    uint32_t group = Width == 16 ? 128 : 8 * Width;
+    uint32_t leading = 4096;
+    (void)transpose;
+    return ptx::matrix_descriptor(ptx::shared_address(p), leading, group, kMode);
+  };
+  float sum[N / 2];
+  for (float& s : sum) s = 2;
+  ptx::wgmma_fence();
+  ptx::wgmma<N, T, TransposeA, TransposeB>(sum, describe(memory, TransposeA), describe(memory_b, TransposeB), true);
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  for (int i = 0; i < N / 2; i++) {
+    int row = t / 32 * 16 + t % 32 / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + t % 4 * 2 + i % 2;
+    d[row * N + column] = sum[i];
+  }
+}
+
+template <class T, int N, int Width, bool TransposeA, bool TransposeB>
+void check_wgmma() {
+  constexpr int kDepth = std::is_same_v<T, ptx::tf32> ? 8 : 16;
+  std::vector<float> a(64 * kDepth), b(size_t(N * kDepth)), d(size_t(64 * N), NAN);
+  for (size_t i = 0; i < a.size(); i++) a[i] = float(int(i * 7 % 19)) - 9;
+  for (size_t i = 0; i < b.size(); i++) b[i] = float(int(i * 5 % 23)) - 11;
+  RUN(GRADUS_LAUNCH((wgmma_kernel<T, N, Width, TransposeA, TransposeB>), LaunchConfig(1, 128).shared(65536), a.data(), b.data(), d.data()));
+  for (size_t i = 0; i < 64; i++) {
+    for (size_t j = 0; j < size_t(N); j++) {
+      float sum = 2;
+      for (size_t k = 0; k < kDepth; k++) sum += a[i * kDepth + k] * b[j * kDepth + k];
+      CHECK_EQUAL(d[i * size_t(N) + j], sum);
+    }
+  }
+}
+
+TEST(wgmma_k_major_swizzles) {
+  check_wgmma<bfloat16, 64, 128, false, false>();
+  check_wgmma<bfloat16, 16, 64, false, false>();
+  check_wgmma<float16, 128, 32, false, false>();
+  check_wgmma<float16, 32, 16, false, false>();
+  check_wgmma<ptx::tf32, 64, 128, false, false>();
+  check_wgmma<ptx::tf32, 256, 16, false, false>();
+}
+
+TEST(wgmma_mn_major_swizzles) {
+  check_wgmma<bfloat16, 64, 128, true, true>();
+  check_wgmma<bfloat16, 128, 64, false, true>();
+  check_wgmma<bfloat16, 96, 32, true, false>();
+}
+
+
+__global__ void uncovered_kernel(bool fence, int base_offset) {
+  GRADUS_DYNAMIC_SHARED(unsigned char, memory);
+  float sum[8] = {};
+  uint64_t d = ptx::matrix_descriptor(ptx::shared_address(memory), 16, 1024, ptx::MatrixSwizzle::bytes128);
+  if (fence) ptx::wgmma_fence();
+  ptx::wgmma<16, bfloat16>(sum, d | uint64_t(base_offset) << 49, d, false);
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+}
+
+TEST(what_a_model_does_not_cover_fails) {
+  CHECK(GRADUS_LAUNCH(uncovered_kernel, LaunchConfig(1, 128).shared(4096), false, 0) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "without a wgmma fence");
+  CHECK(GRADUS_LAUNCH(uncovered_kernel, LaunchConfig(1, 128).shared(4096), true, 1) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "base offset");
+  CHECK_CONTAINS(emulator::last_error(), "wrapper_test.cpp:");
+  CHECK(GRADUS_LAUNCH(uncovered_kernel, LaunchConfig(1, 64).shared(4096), true, 0) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "multiple of 128");
+}
+
+}  // namespace
