@@ -25,7 +25,6 @@ public final class LeakDetector {
     PARANOID
   }
 
-  private static final Logger LOG = LoggerFactory.getLogger(LeakDetector.class);
   private static final int SAMPLE_EVERY = 128;
   private static final AtomicLong LEAKS = new AtomicLong();
   private static final AtomicLong TICKS = new AtomicLong();
@@ -38,7 +37,8 @@ public final class LeakDetector {
     try {
       return Level.valueOf(text.toUpperCase(Locale.ROOT));
     } catch (IllegalArgumentException e) {
-      LOG.warn("[memory] gradus.leakDetector={} is not off, sampled or paranoid: using off", text);
+      Log.LOG.warn(
+          "[memory] gradus.leakDetector={} is not off, sampled or paranoid: using off", text);
       return Level.OFF;
     }
   }
@@ -68,6 +68,13 @@ public final class LeakDetector {
 
   static void report(String what, Throwable site) {
     LEAKS.incrementAndGet();
-    LOG.debug("[memory] {} was collected without having been closed", what, site);
+    Log.LOG.warn("[memory] {} was collected without having been closed", what, site);
+  }
+
+  /**
+   * Made when there is something to say: without a logger SLF4J complains as soon as it is asked.
+   */
+  private static final class Log {
+    static final Logger LOG = LoggerFactory.getLogger(LeakDetector.class);
   }
 }

@@ -31,7 +31,6 @@ import org.slf4j.LoggerFactory;
  * <p>A folder has one writer at a time.
  */
 public final class Checkpoint {
-  private static final Logger LOG = LoggerFactory.getLogger(Checkpoint.class);
   private static final int KEPT = 2;
   private static final String VERSION_KEY = "gradus.checkpoint";
   private static final long VERSION = 1;
@@ -108,7 +107,7 @@ public final class Checkpoint {
       } catch (IOException e) {
         String reason = e instanceof FormatException ? e.getMessage() : AtomicFiles.reason(e);
         skipped.add(file.getFileName() + ": " + reason);
-        LOG.warn("checkpoint {} cannot be used, trying the one before: {}", file, reason);
+        Log.LOG.warn("checkpoint {} cannot be used, trying the one before: {}", file, reason);
       }
     }
     throw new FormatException(
@@ -149,7 +148,8 @@ public final class Checkpoint {
         }
       }
     } catch (IOException e) {
-      LOG.warn("old checkpoints in {} could not be removed: {}", directory, AtomicFiles.reason(e));
+      Log.LOG.warn(
+          "old checkpoints in {} could not be removed: {}", directory, AtomicFiles.reason(e));
     }
   }
 
@@ -224,5 +224,12 @@ public final class Checkpoint {
                   + " wrote it",
               file, SafeTensorsHeader.quote(version), VERSION));
     }
+  }
+
+  /**
+   * Made when there is something to say: without a logger SLF4J complains as soon as it is asked.
+   */
+  private static final class Log {
+    static final Logger LOG = LoggerFactory.getLogger(Checkpoint.class);
   }
 }
