@@ -1,6 +1,5 @@
 package io.gradus.optim;
 
-import io.gradus.core.Checks;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
 import java.util.List;
@@ -21,53 +20,13 @@ import java.util.List;
  * }</pre>
  */
 public final class Adam extends Optimizer {
-  /**
-   * Settings of a group.
-   *
-   * @param lr learning rate
-   * @param beta1 decay of the first moment
-   * @param beta2 decay of the second moment
-   * @param eps added to the root of the second moment
-   * @param weightDecay weight decay
-   */
-  public record Options(double lr, double beta1, double beta2, double eps, double weightDecay) {
-    /** Checks the ranges. */
-    public Options {
-      ParameterGroup.checkLr(lr);
-      Checks.argument(0 <= beta1 && beta1 < 1, "[adam] beta1 %s must be in [0, 1)", beta1);
-      Checks.argument(0 <= beta2 && beta2 < 1, "[adam] beta2 %s must be in [0, 1)", beta2);
-      Checks.argument(eps >= 0, "[adam] eps %s must be >= 0", eps);
-      Checks.argument(weightDecay >= 0, "[adam] weightDecay %s must be >= 0", weightDecay);
-    }
-
-    /** The defaults at a learning rate: beta1 0.9, beta2 0.999, eps 1e-8, weightDecay 0. */
-    public static Options of(double lr) {
-      return new Options(lr, 0.9, 0.999, 1e-8, 0);
-    }
-
-    /** These settings with other decays of the moments. */
-    public Options withBetas(double beta1, double beta2) {
-      return new Options(lr, beta1, beta2, eps, weightDecay);
-    }
-
-    /** These settings with another eps. */
-    public Options withEps(double eps) {
-      return new Options(lr, beta1, beta2, eps, weightDecay);
-    }
-
-    /** These settings with another weightDecay. */
-    public Options withWeightDecay(double weightDecay) {
-      return new Options(lr, beta1, beta2, eps, weightDecay);
-    }
-  }
-
   /** An optimizer of one group with the default settings. */
   public Adam(List<Tensor> params, double lr) {
-    this(params, Options.of(lr));
+    this(params, AdamOptions.of(lr));
   }
 
   /** An optimizer of one group. */
-  public Adam(List<Tensor> params, Options options) {
+  public Adam(List<Tensor> params, AdamOptions options) {
     add(params, options);
   }
 
@@ -76,10 +35,10 @@ public final class Adam extends Optimizer {
    *
    * @return the group
    */
-  public ParameterGroup add(List<Tensor> params, Options options) {
+  public ParameterGroup add(List<Tensor> params, AdamOptions options) {
     return addGroup(
         params,
-        options.lr,
+        options.lr(),
         (param, grad, lr, step, state) ->
             Updates.adam(
                 param,
@@ -88,10 +47,10 @@ public final class Adam extends Optimizer {
                 state[1],
                 lr,
                 step,
-                options.beta1,
-                options.beta2,
-                options.eps,
-                options.weightDecay),
+                options.beta1(),
+                options.beta2(),
+                options.eps(),
+                options.weightDecay()),
         List.of("exp_avg", "exp_avg_sq"));
   }
 }

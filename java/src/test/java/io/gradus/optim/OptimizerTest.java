@@ -100,7 +100,7 @@ class OptimizerTest {
     check(
         p ->
             new Adam(
-                p, Adam.Options.of(0.1).withBetas(0.8, 0.95).withEps(1e-3).withWeightDecay(0.2)),
+                p, AdamOptions.of(0.1).withBetas(0.8, 0.95).withEps(1e-3).withWeightDecay(0.2)),
         (w, g, s, t) -> adam(w, g + 0.2 * w, s, t));
   }
 
@@ -109,14 +109,14 @@ class OptimizerTest {
     check(
         p ->
             new AdamW(
-                p, AdamW.Options.of(0.1).withBetas(0.8, 0.95).withEps(1e-3).withWeightDecay(0.2)),
+                p, AdamOptions.of(0.1).withBetas(0.8, 0.95).withEps(1e-3).withWeightDecay(0.2)),
         (w, g, s, t) -> adam(w * (1 - 0.1 * 0.2), g, s, t));
   }
 
   @Test
   void theFirstAdamWStepByHand() {
     Tensor p = param(2);
-    Optimizer optimizer = new AdamW(List.of(p), AdamW.Options.of(0.5).withWeightDecay(0.1));
+    Optimizer optimizer = new AdamW(List.of(p), AdamOptions.of(0.5).withWeightDecay(0.1));
     p.setGrad(Tensor.of(new double[] {-8}));
     optimizer.step();
     // 2 (1 - 0.05) = 1.9, and the first step has length lr whatever the gradient.
