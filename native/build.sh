@@ -1,46 +1,106 @@
 #!/bin/sh
 # Builds and tests the native part where a C++ compiler and CMake are at hand; where they are not, says so in one line and
 # succeeds, since the engine works without it.
-#   build.sh build DIR [sanitizer]    configure and compile (sanitizer: none, address, thread, undefined)
-#   build.sh test  DIR                run what was built
+#   build.sh build DIR [option=value...]    configure and compile
+#   build.sh test DIR [tests=OFF]           run what was built
+#   build.sh sanitizers DIR                 build and test under each sanitizer
+# Options of build:
+#   sanitizer=none|address|thread|undefined|initcheck
+#   tests=ON|OFF          whether to build the tests
+#   cuda=auto|off         whether to build the CUDA plug-in where nvcc is found
+#   architectures=LIST    what it is compiled for: all, or as CMAKE_CUDA_ARCHITECTURES
+#   java=HOME binding=DIR the JDK and JavaCPP's output, to build the JNI library
+#   libraries=DIR         where the finished libraries go
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
 action=$1
 dir=$2
-sanitizer=${3:-none}
-jobs=${GRADUS_BUILD_JOBS:-2}
-
-for tool in cmake:cmake c++:g++; do
-  if ! command -v "${tool%%:*}" > /dev/null 2>&1; then
-    echo "native part left out: ${tool%%:*} is not on PATH (Debian and Ubuntu: apt install cmake g++ make)"
-    exit 0
-  fi
+shift 2
+sanitizer=none
+tests=ON
+cuda=off
+architectures=all
+java=
+binding=
+libraries=
+for option in "$@"; do
+  case $option in
+    sanitizer=*) sanitizer=${option#*=} ;;
+    tests=*) tests=${option#*=} ;;
+    cuda=*) cuda=${option#*=} ;;
+    architectures=*) architectures=${option#*=} ;;
+    java=*) java=${option#*=} ;;
+    binding=*) binding=${option#*=} ;;
+    libraries=*) libraries=${option#*=} ;;
+    *)
+      echo "build.sh: unknown option '$option'" >&2
+      exit 2
+      ;;
+  esac
 done
+jobs=${GRADUS_BUILD_JOBS:-$(nproc 2> /dev/null || echo 2)}
 
-# Shows the end of a log when a step fails, nothing when it works.
+missing=
+for tool in cmake:cmake c++:g++ make:make; do
+  command -v "${tool%%:*}" > /dev/null 2>&1 || missing="$missing ${tool#*:}"
+done
+if [ -n "$missing" ]; then
+  echo "native plug-ins left out: not on PATH:$missing (Debian and Ubuntu: apt install$missing); the Java backend does their work"
+  exit 0
+fi
+
+# Shows the end of a log when a step fails, nothing when it works: the compiler's first errors rather than what follows.
 quietly() {
   log=$dir/$1.log
   shift
   if ! "$@" > "$log" 2>&1; then
-    tail -n 60 "$log"
+    grep -n -m 20 -E 'error|Error|undefined reference|not found|No such file' "$log" || tail -n 60 "$log"
+    echo "native build failed; all of its output is in $log"
     exit 1
   fi
 }
 
-mkdir -p "$dir"
+find_nvcc() {
+  for candidate in "$(command -v nvcc 2> /dev/null || true)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do
+    if [ -n "$candidate" ] && [ -x "$candidate" ]; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
 case $action in
   build)
+    mkdir -p "$dir"
     optimise=-O2
     [ "$sanitizer" = none ] || optimise=-O1
-    quietly configure cmake -S "$source" -B "$dir" -DGRADUS_SANITIZER="$sanitizer" -DCMAKE_CXX_FLAGS_RELEASE="$optimise"
+    nvcc=
+    [ "$cuda" = off ] || nvcc=$(find_nvcc)
+    [ -n "$nvcc" ] || rm -f "$dir/lib/libgradus_cuda.so"
+    quietly configure cmake -S "$source" -B "$dir" -DGRADUS_SANITIZER="$sanitizer" -DCMAKE_CXX_FLAGS_RELEASE="$optimise" \
+      -DBUILD_TESTING="$tests" -DGRADUS_NVCC="$nvcc" -DGRADUS_CUDA_ARCHITECTURES="$architectures" \
+      -DGRADUS_JAVA_HOME="$java" -DGRADUS_BINDING="$binding"
     quietly build cmake --build "$dir" -j "$jobs"
+    if [ -n "$libraries" ]; then
+      mkdir -p "$libraries"
+      rm -f "$libraries"/*.so
+      cp "$dir"/lib/*.so "$libraries"
+    fi
     ;;
   test)
+    if [ "$tests" = OFF ]; then exit 0; fi
     (cd "$dir" && ctest -j "$jobs" --output-on-failure > test.log 2>&1) || { tail -n 80 "$dir/test.log"; exit 1; }
     grep -E 'tests passed|Total Test time' "$dir/test.log"
     ;;
+  sanitizers)
+    for sanitizer in address thread undefined initcheck; do
+      echo "under the $sanitizer sanitizer:"
+      sh "$0" build "$dir/$sanitizer" "sanitizer=$sanitizer"
+      sh "$0" test "$dir/$sanitizer"
+    done
+    ;;
   *)
-    echo "build.sh: 'build' or 'test', not '$action'" >&2
+    echo "build.sh: 'build', 'test' or 'sanitizers', not '$action'" >&2
     exit 2
     ;;
 esac

@@ -7,6 +7,7 @@
 #include "device/ptx/barrier.h"
 #include "device/warp.h"
 #include "harness.h"
+#include "peek.h"
 
 using namespace gradus;
 
@@ -187,8 +188,8 @@ TEST(clusters_and_distributed_shared_memory) {
 __global__ void poison_kernel(float* out, uint32_t* raw) {
   GRADUS_SHARED(float, fixed, [8]);
   GRADUS_DYNAMIC_SHARED(uint32_t, dynamic);
-  out[blockIdx.x * 8 + threadIdx.x] = fixed[threadIdx.x];
-  raw[blockIdx.x * 8 + threadIdx.x] = dynamic[threadIdx.x];
+  out[blockIdx.x * 8 + threadIdx.x] = test::peek(&fixed[threadIdx.x]);
+  raw[blockIdx.x * 8 + threadIdx.x] = test::peek(&dynamic[threadIdx.x]);
   fixed[threadIdx.x] = 1;
   dynamic[threadIdx.x] = 1;
 }

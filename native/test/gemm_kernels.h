@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(384, 1)
     for (int kk = 0; kk < kDepth / 16; kk++) {
       uint64_t da = ptx::matrix_descriptor(base_a + uint32_t(kk) * 32, 16, 1024, ptx::MatrixSwizzle::bytes128);
       uint64_t db = ptx::matrix_descriptor(base_b + uint32_t(kk) * 32, 16, 1024, ptx::MatrixSwizzle::bytes128);
-      ptx::wgmma<Width, bfloat16>(sum, da, db, i + kk > 0);  // bug: early_refill
+      ptx::wgmma<Width, bfloat16>(sum, da, db, i + kk > 0);  // bug: early_refill, missing_swizzle
     }
     ptx::wgmma_commit();
     if (bug != Bug::missing_wgmma_wait || i + 1 < rounds) ptx::wgmma_wait<0>();
@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(384, 1)
     for (int j = 0; j < 4; j++) {
       for (int q = 0; q < 4; q++) {
         int row = consumer * 64 + local / 32 * 16 + local % 32 / 4 + q / 2 * 8;
-        float value = sum[(column / 8 + j) * 4 + q];
+        float value = sum[(column / 8 + j) * 4 + q];  // bug: missing_wgmma_wait
         staging[row * 32 + 8 * j + local % 4 * 2 + q % 2] = value;  // bug: missing_proxy_fence
       }
     }

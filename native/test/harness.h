@@ -9,7 +9,11 @@
 #include <string>
 #include <vector>
 
+#if defined(__CUDACC__)
+#include "kernels/hardware.h"
+#else
 #include "emulator/emulator.h"
+#endif
 
 namespace test {
 

@@ -2,6 +2,7 @@
 
 #include "device/grid.h"
 #include "gemm_runs.h"
+#include "peek.h"
 
 using namespace gradus;
 using namespace gradus::test_kernels;
@@ -15,9 +16,9 @@ __global__ void cp_async_kernel(const unsigned char* in, unsigned char* out, uns
   else if (t < 16) ptx::cp_async<8>(line[t], in + 16 * t);
   else ptx::cp_async<4>(line[t], in + 16 * t, t % 5);
   ptx::cp_async_commit();
-  for (int i = 0; i < 16; i++) before[16 * t + i] = line[t][i];
+  for (int i = 0; i < 16; i++) before[16 * t + i] = test::peek(&line[t][i]);
   ptx::cp_async_wait<0>();
-  for (int i = 0; i < 16; i++) out[16 * t + i] = line[t][i];
+  for (int i = 0; i < 16; i++) out[16 * t + i] = test::peek(&line[t][i]);
 }
 
 TEST(cp_async_sizes_and_zero_fill) {
@@ -82,6 +83,21 @@ __global__ void mma_tf32_kernel(const float* a, const float* b, float* d) {
   float sum[4] = {1, 1, 1, 1};
   ptx::mma_m16n8k8_tf32(sum, fa, fb);
   for (int i = 0; i < 4; i++) d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sum[i];
+}
+
+__global__ void to_tf32_kernel(const uint32_t* in, uint32_t* out) {
+  out[threadIdx.x] = ptx::to_tf32(bits_to_float(in[threadIdx.x]));
+}
+
+TEST(rounding_to_tf32) {
+  std::vector<uint32_t> in = {0, 0x80000000, 0x3F800000, 0x3F800FFF, 0x3F801000, 0xBF801000, 0x7F7FFFFF, 0x7F800000, 0xFF800000, 0x7FFFFFFF, ~0u, 0x7F800001};
+  std::vector<uint32_t> out(in.size());
+  RUN(GRADUS_LAUNCH(to_tf32_kernel, LaunchConfig(1, unsigned(in.size())), in.data(), out.data()));
+  std::vector<uint32_t> expected = {0, 0x80000000, 0x3F800000, 0x3F800000, 0x3F802000, 0xBF802000, 0x7F800000, 0x7F800000, 0xFF800000};
+  for (size_t i = 0; i < in.size(); i++) {
+    if (i < expected.size()) CHECK_EQUAL(out[i], expected[i]);
+    else CHECK(std::isnan(bits_to_float(out[i])));
+  }
 }
 
 TEST(mma_tf32) {
@@ -186,7 +202,7 @@ TEST(tma_multicast_and_remote_arrival) {
 
 // One wgmma on operands that every thread writes itself, in the canonical layout of the descriptor.
 // Source of the layouts: PTX ISA, "Strides", in units of 16 bytes.
-template <class T, int N, int Width, bool TransposeA, bool TransposeB>
+template <class T, int N, int Width, bool TransposeA, bool TransposeB, bool ARegisters = false>
 __global__ void wgmma_kernel(const float* a, const float* b, float* d) {
   constexpr bool kTf32 = std::is_same_v<T, ptx::tf32>;
   constexpr int kBytes = kTf32 ? 4 : 2, kDepth = 32 / kBytes, kPiece = 16 / kBytes;
@@ -223,8 +239,25 @@ __global__ void wgmma_kernel(const float* a, const float* b, float* d) {
   };
   float sum[N / 2];
   for (float& s : sum) s = 2;
+  uint32_t fragment[4];
+  for (int i = 0; i < 4; i++) {
+    int row = t / 32 * 16 + t % 32 / 4 + i % 2 * 8, column = (t % 4 * 4 + i / 2 * 16) / kBytes;
+    fragment[i] = 0;
+    for (int j = 0; j < 4 / kBytes; j++) {
+      float x = a[row * kDepth + column + j];
+      if constexpr (kTf32) {
+        fragment[i] = ptx::to_tf32(x);
+      } else {
+        fragment[i] |= uint32_t(from_float<T>(x).bits) << (16 * j);
+      }
+    }
+  }
   ptx::wgmma_fence();
-  ptx::wgmma<N, T, TransposeA, TransposeB>(sum, describe(memory, TransposeA), describe(memory_b, TransposeB), true);
+  if constexpr (ARegisters) {
+    ptx::wgmma_a_registers<N, T, TransposeB>(sum, fragment, describe(memory_b, TransposeB), true);
+  } else {
+    ptx::wgmma<N, T, TransposeA, TransposeB>(sum, describe(memory, TransposeA), describe(memory_b, TransposeB), true);
+  }
   ptx::wgmma_commit();
   ptx::wgmma_wait<0>();
   for (int i = 0; i < N / 2; i++) {
@@ -233,13 +266,13 @@ __global__ void wgmma_kernel(const float* a, const float* b, float* d) {
   }
 }
 
-template <class T, int N, int Width, bool TransposeA, bool TransposeB>
+template <class T, int N, int Width, bool TransposeA, bool TransposeB, bool ARegisters = false>
 void check_wgmma() {
   constexpr int kDepth = std::is_same_v<T, ptx::tf32> ? 8 : 16;
   std::vector<float> a(64 * kDepth), b(size_t(N * kDepth)), d(size_t(64 * N), NAN);
   for (size_t i = 0; i < a.size(); i++) a[i] = float(int(i * 7 % 19)) - 9;
   for (size_t i = 0; i < b.size(); i++) b[i] = float(int(i * 5 % 23)) - 11;
-  RUN(GRADUS_LAUNCH((wgmma_kernel<T, N, Width, TransposeA, TransposeB>), LaunchConfig(1, 128).shared(65536), a.data(), b.data(), d.data()));
+  RUN(GRADUS_LAUNCH((wgmma_kernel<T, N, Width, TransposeA, TransposeB, ARegisters>), LaunchConfig(1, 128).shared(65536), a.data(), b.data(), d.data()));
   for (size_t i = 0; i < 64; i++) {
     for (size_t j = 0; j < size_t(N); j++) {
       float sum = 2;
@@ -258,15 +291,114 @@ TEST(wgmma_k_major_swizzles) {
   check_wgmma<ptx::tf32, 256, 16, false, false>();
 }
 
+TEST(wgmma_with_a_in_registers) {
+  check_wgmma<bfloat16, 64, 128, false, false, true>();
+  check_wgmma<bfloat16, 16, 64, false, true, true>();
+  check_wgmma<float16, 96, 32, false, false, true>();
+  check_wgmma<ptx::tf32, 32, 128, false, false, true>();
+}
+
 TEST(wgmma_mn_major_swizzles) {
   check_wgmma<bfloat16, 64, 128, true, true>();
   check_wgmma<bfloat16, 128, 64, false, true>();
   check_wgmma<bfloat16, 96, 32, true, false>();
 }
 
+// Twice the line, through shared memory, by bulk copies.
+__global__ void bulk_kernel(const float* x, float* y, unsigned bytes) {
+  GRADUS_SHARED_ALIGNED(128, float, line, [512]);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, bytes);
+    ptx::bulk_load(line, x, bytes, full);
+  }
+  __syncthreads();  // the barrier is initialised before anyone waits on it
+  ptx::mbarrier_wait(full, 0);
+  for (unsigned i = threadIdx.x; i < bytes / 4; i += blockDim.x) line[i] *= 2;
+  ptx::fence_proxy_async();
+  __syncthreads();  // the line is doubled before one thread stores it
+  if (threadIdx.x == 0) {
+    ptx::bulk_store(y, line, bytes);
+    ptx::bulk_commit();
+    ptx::bulk_wait<0>();
+  }
+}
+
+TEST(bulk_copies_of_bytes_in_a_row) {
+  alignas(16) static float x[512], y[512];
+  for (int i = 0; i < 512; i++) x[i] = float(i);
+  for (unsigned bytes : {16u, 1200u, 2048u}) {
+    for (float& v : y) v = -1;
+    RUN(GRADUS_LAUNCH(bulk_kernel, LaunchConfig(1, 64), x, y, bytes));
+    for (unsigned i = 0; i < 512; i++) CHECK_EQUAL(y[i], i < bytes / 4 ? 2 * x[i] : -1);
+  }
+  CHECK(GRADUS_LAUNCH(bulk_kernel, LaunchConfig(1, 64), x, y, 24u) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "a multiple of 16 bytes");
+  CHECK(GRADUS_LAUNCH(bulk_kernel, LaunchConfig(1, 64), x + 1, y, 32u) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "the global address is not aligned");
+}
+
+// A warp of producers fills two stages by cp.async, a warp of consumers waits for their barriers.
+__global__ void async_arrival_kernel(const float* x, float* y) {
+  GRADUS_SHARED(float, line, [2][32]);
+  GRADUS_SHARED(uint64_t, full, [2]);
+  int t = int(threadIdx.x) % 32;
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; s++) ptx::mbarrier_init(&full[s], 32);
+  }
+  __syncthreads();  // the barriers are initialised before anyone arrives
+  if (threadIdx.x < 32) {
+    for (int s = 0; s < 2; s++) {
+      ptx::cp_async<4>(&line[s][t], x + 32 * s + t);
+      ptx::cp_async_mbarrier_arrive(&full[s]);
+    }
+    ptx::mbarrier_wait(&full[1], 0);
+  } else {
+    for (int s = 0; s < 2; s++) {
+      ptx::mbarrier_wait(&full[s], 0);
+      y[32 * s + t] = test::peek(&line[s][31 - t]);
+    }
+  }
+}
+
+TEST(cp_async_arrives_at_an_mbarrier) {
+  std::vector<float> x(64), y(64);
+  for (size_t i = 0; i < 64; i++) x[i] = float(i);
+  RUN(GRADUS_LAUNCH(async_arrival_kernel, LaunchConfig(1, 64), x.data(), y.data()));
+  for (size_t i = 0; i < 64; i++) CHECK_EQUAL(y[i], x[i / 32 * 32 + 31 - i % 32]);
+}
+
+__global__ void cluster_shape_kernel(unsigned* out) {
+  GRADUS_SHARED(unsigned, own, [1]);
+  own[0] = blockIdx.x + 16 * blockIdx.y + 256 * blockIdx.z;
+  cluster_sync();  // every block's word is written before its neighbour reads it
+  unsigned rank = ptx::cluster_rank();
+  unsigned linear = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  out[2 * linear] = rank;
+  out[2 * linear + 1] = *static_cast<unsigned*>(ptx::map_shared(own, (rank + 1) % ptx::cluster_size()));
+  cluster_sync();  // no block exits while its neighbour reads its word
+}
+
+TEST(clusters_along_every_axis) {
+  dim3 grid(4, 6, 2), cluster(2, 2, 2);
+  std::vector<unsigned> out(2 * 4 * 6 * 2);
+  RUN(GRADUS_LAUNCH(cluster_shape_kernel, LaunchConfig(grid, 1).cluster(cluster), out.data()));
+  for (unsigned i = 0; i < 48; i++) {
+    unsigned x = i % 4, y = i / 4 % 6, z = i / 24;
+    unsigned rank = x % 2 + 2 * (y % 2) + 4 * z, next = (rank + 1) % 8;
+    CHECK_EQUAL(out[2 * i], rank);
+    CHECK_EQUAL(out[2 * i + 1], x / 2 * 2 + next % 2 + 16 * (y / 2 * 2 + next / 2 % 2) + 256 * (next / 4));
+  }
+  CHECK(GRADUS_LAUNCH(cluster_shape_kernel, LaunchConfig(dim3(4, 5), 1).cluster(dim3(1, 2)), out.data()) != 0);
+  CHECK_CONTAINS(emulator::last_error(), "divide the grid");
+}
 
 __global__ void uncovered_kernel(bool fence, int base_offset) {
   GRADUS_DYNAMIC_SHARED(unsigned char, memory);
+  for (unsigned i = threadIdx.x; i < 4096; i += blockDim.x) memory[i] = 0;
+  __syncthreads();  // the operands are written before they are multiplied
   float sum[8] = {};
   uint64_t d = ptx::matrix_descriptor(ptx::shared_address(memory), 16, 1024, ptx::MatrixSwizzle::bytes128);
   if (fence) ptx::wgmma_fence();

@@ -101,4 +101,30 @@ GRADUS_HOST_DEVICE float16 from_float<float16>(float x) {
 #endif
 }
 
+template <>
+GRADUS_HOST_DEVICE double from_float<double>(float x) {
+  return x;
+}
+
+// The type that sums over elements of a type are formed in, and the way back: one rounding.
+template <class T>
+struct AccumulatorOf {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<double> {
+  using type = double;
+};
+template <class T>
+using accumulator_t = typename AccumulatorOf<T>::type;
+
+template <class T>
+GRADUS_HOST_DEVICE T from_accumulator(accumulator_t<T> x) {
+  if constexpr (sizeof(T) == 8) {
+    return x;
+  } else {
+    return from_float<T>(x);
+  }
+}
+
 }  // namespace gradus

@@ -34,7 +34,7 @@ class LaunchConfig {
     stream_ = stream;
     return *this;
   }
-  LaunchConfig& cluster(unsigned blocks) {
+  LaunchConfig& cluster(dim3 blocks) {
     cluster_ = blocks;
     return *this;
   }
@@ -47,7 +47,7 @@ class LaunchConfig {
   dim3 grid_, block_;
   size_t shared_ = 0;
   stream_t stream_ = nullptr;
-  unsigned cluster_ = 1;
+  dim3 cluster_ = dim3(1);
   bool cooperative_ = false;
 };
 
@@ -60,7 +60,7 @@ int launch(const char* name, void (*kernel)(P...), const LaunchConfig& config, A
     void (*kernel)(P...);
     std::tuple<P...> arguments;
   } call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(arguments))...)};
-  emulator::LaunchShape shape{config.grid_, config.block_, dim3(config.cluster_), config.shared_, config.cooperative_};
+  emulator::LaunchShape shape{config.grid_, config.block_, config.cluster_, config.shared_, config.cooperative_};
   return emulator::run_grid(name, shape, [](void* p) {
     auto& c = *static_cast<Call*>(p);
     std::apply([&c](const P&... x) { c.kernel(x...); }, c.arguments);
@@ -84,11 +84,12 @@ int launch(const char*, void (*kernel)(P...), const LaunchConfig& config, A&&...
   launch_config.dynamicSmemBytes = config.shared_;
   launch_config.stream = config.stream_;
   launch_config.attrs = attributes;
-  if (config.cluster_ > 1) {
+  if (config.cluster_.x * config.cluster_.y * config.cluster_.z > 1) {
     cudaLaunchAttribute& a = attributes[launch_config.numAttrs++];
     a.id = cudaLaunchAttributeClusterDimension;
-    a.val.clusterDim.x = config.cluster_;
-    a.val.clusterDim.y = a.val.clusterDim.z = 1;
+    a.val.clusterDim.x = config.cluster_.x;
+    a.val.clusterDim.y = config.cluster_.y;
+    a.val.clusterDim.z = config.cluster_.z;
   }
   if (config.cooperative_) {
     cudaLaunchAttribute& a = attributes[launch_config.numAttrs++];

@@ -95,4 +95,31 @@ inline T atomicMin(T* p, T value) {
   return old;
 }
 
+// Sine and cosine of pi x.
+inline void sincospi(double x, double* sine, double* cosine) {
+  constexpr double kPi = 3.14159265358979323846;
+  *sine = std::sin(kPi * x);
+  *cosine = std::cos(kPi * x);
+}
+inline void sincospif(float x, float* sine, float* cosine) {
+  double s, c;
+  sincospi(double(x), &s, &c);
+  *sine = float(s);
+  *cosine = float(c);
+}
+// Operations that are never fused with a neighbour.
+inline double __dmul_rn(double x, double y) {
+  volatile double product = x * y;
+  return product;
+}
+inline double __dadd_rn(double x, double y) {
+  volatile double sum = x + y;
+  return sum;
+}
+
+template <class T>
+inline void __stwb(T* p, T value) {
+  memcpy(p, &value, sizeof value);  // vectors are stored over elements of any type
+}
+
 #endif

@@ -105,6 +105,9 @@ struct Landing {
 // The copies that complete when `pending` groups may stay in flight, one per call; null at the end.
 const Landing* cp_async_land(unsigned pending);
 
+// The thread's copies so far complete on an mbarrier, at which it so arrives.
+void cp_async_arrive(uint32_t mbarrier, Site site);
+
 // --- mbarrier
 void mbarrier_init(uint32_t address, unsigned count, Site site);
 void mbarrier_invalidate(uint32_t address, Site site);
@@ -120,6 +123,7 @@ struct Wgmma {
   int n, k;
   uint64_t a, b;
   bool accumulate, transpose_a, transpose_b;
+  bool a_in_registers = false;  // `a` is not looked at
 };
 struct Chunks {
   const void* const* address;
@@ -127,7 +131,7 @@ struct Chunks {
 };
 void wgmma_fence();
 Chunks wgmma_reads(const Wgmma& op, Site site);  // 16-byte pieces of shared memory that the calling warp's share reads
-void wgmma_issue(const Wgmma& op, float* accumulators, Site site);
+void wgmma_issue(const Wgmma& op, float* accumulators, const uint32_t* a, Site site);  // a: four registers, or null
 void wgmma_commit();
 // Completes the next operation that must be done when `pending` groups may stay in flight and gives what it reads;
 // address is null when nothing is left.

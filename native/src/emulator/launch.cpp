@@ -48,9 +48,7 @@ std::string invalid(const LaunchShape& s) {
   if (blocks < 1 || s.grid.x > 0x7FFFFFFF || s.grid.y > 65535 || s.grid.z > 65535) return "the grid is empty or too large";
   if (s.dynamic_shared > SharedMemory::kLimit) return "a block has at most 227 KiB of shared memory";
   if (cluster < 1 || cluster > 8) return "a cluster has 1 to 8 blocks, not " + std::to_string(cluster);
-  if (s.grid.x % s.cluster.x != 0 || s.cluster.y != 1 || s.cluster.z != 1) {
-    return "the emulator's clusters lie along x, and divide the grid";
-  }
+  if (s.grid.x % s.cluster.x != 0 || s.grid.y % s.cluster.y != 0 || s.grid.z % s.cluster.z != 0) return "the cluster must divide the grid";
   if (s.cooperative && cluster > 1) return "the emulator has no cooperative launch of clusters";
   if (s.cooperative && blocks * threads > kMaxResidentThreads) return "a cooperative grid of " + std::to_string(blocks * threads) + " threads is too large for the emulator";
   return {};
@@ -187,7 +185,7 @@ int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(void*), 
   run.call = call;
   run.arguments = arguments;
   uint64_t blocks = uint64_t(shape.grid.x) * shape.grid.y * shape.grid.z;
-  run.team_blocks = shape.cooperative ? unsigned(blocks) : shape.cluster.x;
+  run.team_blocks = shape.cooperative ? unsigned(blocks) : shape.cluster.x * shape.cluster.y * shape.cluster.z;
   run.teams = blocks / run.team_blocks;
   const Options& o = options();
   if (o.order != Order::forward && run.teams <= uint64_t(1) << 22) {
@@ -196,7 +194,8 @@ int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(void*), 
     if (o.order == Order::reverse) std::reverse(run.order.begin(), run.order.end());
     if (o.order == Order::random) std::shuffle(run.order.begin(), run.order.end(), std::mt19937_64(o.seed));
   }
-  unsigned workers = o.os_threads != 0 ? o.os_threads : std::max(1u, std::thread::hardware_concurrency());
+  static const unsigned processors = std::max(1u, std::thread::hardware_concurrency());  // asked once: it reads a file
+  unsigned workers = o.os_threads != 0 ? o.os_threads : processors;
   workers = unsigned(std::min<uint64_t>(workers, run.teams));
   if (kTsan) workers = 1;  // TSan's fibers belong to one OS thread
   if (workers == 1 || !Pool::get().try_run(run, workers - 1)) work(run);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "emulator/initcheck.h"
 #include "emulator/team.h"
 
 namespace gradus::emulator {
@@ -72,6 +73,7 @@ void mbarrier_init(uint32_t address, unsigned count, Site site) {
   if (count == 0 || count > unsigned(kMaxTx)) fail("mbarrier.init: the arrival count is 1 to 2^20 - 1, not " + std::to_string(count), site);
   State64 state{0, count & 0xFFFFF, count & 0xFFFFF, 0, 1};
   memcpy(word, &state, 8);
+  mark_bytes(word, 8, ByteState::written);
   entry(*block, offset_of(*block, word)) = {offset_of(*block, word), site, {}};
 }
 
@@ -81,6 +83,7 @@ void mbarrier_invalidate(uint32_t address, Site site) {
   uint64_t* word = mbarrier_word(address, &block, site);
   checked(word, site);
   *word = ~uint64_t(0);
+  mark_bytes(word, 8, ByteState::unwritten);
   for (size_t i = 0; i < block->mbarriers.size(); i++) {
     if (block->mbarriers[i].offset == offset_of(*block, word)) block->mbarriers.erase(block->mbarriers.begin() + long(i));
   }
@@ -106,6 +109,15 @@ void mbarrier_expect_tx(uint32_t address, unsigned bytes, Site site) {
   state.tx = state.tx + int64_t(bytes);
   memcpy(word, &state, 8);
   entry(*block, offset_of(*block, word)).expect = site;
+}
+
+void mbarrier_arrive_at(Block& block, uint32_t offset, Site site) {
+  auto* word = reinterpret_cast<uint64_t*>(block.shared.base() + offset);
+  State64 state = checked(word, site);
+  if (state.pending < 1) fail("more arrivals at the mbarrier than mbarrier.init announced", site);
+  release(sync_object(word, state.phase));
+  state.pending = (state.pending - 1) & 0xFFFFF;
+  finish(word, state);
 }
 
 void mbarrier_complete_tx(Block& block, uint32_t offset, int64_t bytes) {

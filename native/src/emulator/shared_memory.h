@@ -29,6 +29,7 @@ class SharedMemory {
   // Null when it does not fit.
   void* variable(const void* tag, size_t bytes, size_t alignment, const char* name, Site site);
   std::string damage() const;  // a guard zone that was written to, or empty
+  std::string describe(const void* p) const;  // "byte 12 of tile (file:line)"
   void end();                  // nothing may be read any more
 
   char* base() const { return base_; }
@@ -41,6 +42,7 @@ class SharedMemory {
     size_t offset, bytes;
     const char* name;
     Site site;
+    std::string title() const;  // with the line of its declaration
   };
   void guard();
 

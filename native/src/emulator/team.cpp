@@ -18,9 +18,9 @@ std::string where(Site site) {
   return std::string(slash != nullptr ? slash + 1 : site.file) + ":" + std::to_string(site.line);
 }
 
-namespace {
-
 std::string triple(uint3 v) { return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")"; }
+
+namespace {
 
 // The life of a stack: run fresh CUDA threads until one blocks (and later continues here), then ask for more.
 void fiber_main() {
@@ -63,6 +63,7 @@ void CudaThread::reset() {
   copies.clear();
   copy_groups.clear();
   copies_landed = 0;
+  async_arrivals.clear();
   stores.clear();
   store_groups = 0;
   wgmma_issued = wgmma_finished = wgmma_groups = 0;
@@ -82,6 +83,20 @@ Team::~Team() {
   if (store_engine.fiber != nullptr) tsan_destroy(store_engine.fiber);
 }
 
+namespace {
+
+// Blocks are numbered cluster by cluster, within and between clusters along x first.
+uint3 index_of(const LaunchShape& s, uint64_t number) {
+  const dim3& c = s.cluster;
+  uint64_t size = uint64_t(c.x) * c.y * c.z;
+  uint64_t within = number % size, cluster = number / size;
+  uint64_t across = s.grid.x / c.x, down = s.grid.y / c.y;
+  return {unsigned(cluster % across * c.x + within % c.x), unsigned(cluster / across % down * c.y + within / c.x % c.y),
+          unsigned(cluster / across / down * c.z + within / c.x / c.y)};
+}
+
+}  // namespace
+
 void Team::prepare(uint64_t first_block, unsigned count) {
   const Options& o = options();
   unsigned per_block = shape.block.x * shape.block.y * shape.block.z;
@@ -93,9 +108,8 @@ void Team::prepare(uint64_t first_block, unsigned count) {
   threads.clear();
   for (unsigned b = 0; b < count; b++) {
     Block& block = *blocks[b];
-    uint64_t i = first_block + b;
     block.number = int(b);
-    block.index = {unsigned(i % shape.grid.x), unsigned(i / shape.grid.x % shape.grid.y), unsigned(i / shape.grid.x / shape.grid.y)};
+    block.index = index_of(shape, first_block + b);
     block.threads = block.live = per_block;
     block.shared.begin(shape.dynamic_shared);
     for (Barrier& barrier : block.barriers) barrier = Barrier{};
@@ -103,6 +117,7 @@ void Team::prepare(uint64_t first_block, unsigned count) {
     for (auto& warp : block.warps) warp.clear();
     wgmma_reset(block);
     block.mbarriers.clear();
+    block.loaded.clear();
     block.mapped = {};
     block.gone = false;
     for (unsigned t = 0; t < per_block; t++) {
@@ -132,9 +147,11 @@ void Team::prepare(uint64_t first_block, unsigned count) {
     if (store_engine.fiber == nullptr) store_engine.fiber = tsan_create();
   }
   order = threads;
-  random.seed(o.seed + first_block);
   if (o.order == Order::reverse) std::reverse(order.begin(), order.end());
-  if (o.order == Order::random) std::shuffle(order.begin(), order.end(), random);
+  if (o.order == Order::random) {
+    random.seed(o.seed + first_block);
+    std::shuffle(order.begin(), order.end(), random);
+  }
   next = 0;
   live = threads.size();
   ready.resize(threads.size() + 1);

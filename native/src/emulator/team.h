@@ -47,6 +47,13 @@ struct CudaThread {
   std::vector<Landing> copies;         // cp.async, in order of issue
   std::vector<size_t> copy_groups;     // number of copies when a group was committed
   size_t copies_landed = 0;
+  struct AsyncArrival {  // copies that complete on an mbarrier
+    std::vector<Landing> copies;
+    uint32_t mbarrier;  // offset in the block's shared memory
+    Block* block;
+    bool done;
+  };
+  std::vector<std::unique_ptr<AsyncArrival>> async_arrivals;
   Site copy_site{};  // of the latest
 
   std::vector<BulkStore> stores;
@@ -73,6 +80,13 @@ struct Block {
     Site init, expect;
   };
   std::vector<Mbarrier> mbarriers;
+  // What a bulk load wrote to each 16 bytes of shared memory, so that one who reads them with another swizzle can be told.
+  struct Loaded {
+    Site site;
+    uint64_t hash;  // 0: nothing, or nothing but zeros
+    Swizzle swizzle;
+  };
+  std::vector<Loaded> loaded;  // empty before the first load
   Site mapped{};  // a peer asked for this block's shared memory here
   bool gone = false;  // all threads have exited: a peer must not touch its shared memory any more
   char proxy_sync = 0;
@@ -154,6 +168,7 @@ extern __thread Team* current_team __attribute__((tls_model("initial-exec")));
 inline CudaThread& self() { return *current_team->running; }
 
 std::string where(Site site);
+std::string triple(uint3 v);
 std::string name(const CudaThread& thread);
 
 // barrier.cpp
@@ -163,12 +178,18 @@ void barrier_wait(Barrier& barrier, unsigned token, const char* doing, Site site
 void leave_exchange(CudaThread& thread);
 void exchange_exit(CudaThread& thread);
 // mbarrier.cpp
+void mbarrier_arrive_at(Block& block, uint32_t offset, Site site);
 void mbarrier_complete_tx(Block& block, uint32_t offset, int64_t bytes);
 std::string mbarrier_state(Block& block, bool all);
 uint64_t* mbarrier_word(uint32_t address, Block** owner, Site site);
 // tma.cpp
 void stores_at_exit(CudaThread& thread);
+// The 16 bytes at p were loaded with another swizzle and are unchanged: where, or null.
+const Block::Loaded* loaded_otherwise(Block& block, const void* p, Swizzle swizzle);
 // wgmma.cpp
+extern __thread unsigned accumulators_in_flight __attribute__((tls_model("initial-exec")));
+// Where the wgmma was issued that holds one of the running thread's accumulators in these bytes; file is null when none does.
+Site accumulator_owner(const void* p, size_t bytes);
 std::string wgmma_unfinished(Block& block);
 void wgmma_reset(Block& block);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "emulator/initcheck.h"
 #include "emulator/team.h"
 
 namespace gradus::emulator {
@@ -56,6 +57,7 @@ char* piece(Block& block, uint32_t start, uint32_t offset, Swizzle mode) {
 void round_to_tf32(char* p) {
   uint32_t bits;
   memcpy(&bits, p, 4);
+  if ((bits & 0x7FFFFFFF) > 0x7F800000) return;  // NaN stays NaN
   bits = (bits + 0x1000) & ~0x1FFFu;  // half up in magnitude, as cvt.rna.tf32.f32
   memcpy(p, &bits, 4);
 }
@@ -66,8 +68,21 @@ struct Load {
   uint32_t start, mbarrier;
   int at[5];
   Team::Engine* engine;
+  Site site;
 };
 static_assert(sizeof(Load) <= sizeof(Job::argument));
+
+// 0 for zeros, which look alike in every order.
+uint64_t hash(const void* piece) {
+  uint64_t word[2];
+  memcpy(word, piece, sizeof word);
+  return (word[0] * 0x9E3779B97F4A7C15u) ^ (word[1] * 0xC2B2AE3D27D4EB4Fu);
+}
+
+void remember(Block& block, const char* piece, Swizzle swizzle, Site site) {
+  if (block.loaded.empty()) block.loaded.resize(SharedMemory::kCapacity / kPiece);
+  block.loaded[size_t(piece - block.shared.base()) / kPiece] = {site, hash(piece), swizzle};
+}
 
 void run_load(Team& team, const void* argument) {
   (void)team;
@@ -84,7 +99,9 @@ void run_load(Team& team, const void* argument) {
       if (load.map.tf32 != 0) {
         for (unsigned i = 0; i < kPiece; i += 4) round_to_tf32(data + i);
       }
-      memcpy(piece(*load.block, load.start, row.offset + uint32_t(at), load.map.swizzle), data, kPiece);
+      char* to_piece = piece(*load.block, load.start, row.offset + uint32_t(at), load.map.swizzle);
+      memcpy(to_piece, data, kPiece);
+      remember(*load.block, to_piece, load.map.swizzle, load.site);
     }
   });
   size_t bytes = box_bytes(load.map);
@@ -94,6 +111,7 @@ void run_load(Team& team, const void* argument) {
     acquire(&load.engine->start);
     tsan_write(load.block->shared.base() + load.start - SharedMemory::kWindowStart, bytes);
   }
+  mark_bytes(load.block->shared.base() + load.start - SharedMemory::kWindowStart, bytes, ByteState::written);
   release(&load.block->proxy_sync);  // a store that follows it is in the same proxy
   mbarrier_complete_tx(*load.block, load.mbarrier, int64_t(bytes));
   if (kTsan) tsan_switch(caller);
@@ -102,6 +120,7 @@ void run_load(Team& team, const void* argument) {
 void read_store(BulkStore& store) {
   Block& block = *self().block;
   store.data.resize(box_bytes(store.map));
+  check_read(block.shared.base() + store.source - SharedMemory::kWindowStart, store.data.size(), store.site);
   for (size_t at = 0; at < store.data.size(); at += kPiece) {
     memcpy(&store.data[at], piece(block, store.source, uint32_t(at), store.map.swizzle), kPiece);
   }
@@ -129,6 +148,12 @@ void write_store(BulkStore& store) {
 
 }  // namespace
 
+const Block::Loaded* loaded_otherwise(Block& block, const void* p, Swizzle swizzle) {
+  if (block.loaded.empty()) return nullptr;
+  const Block::Loaded& at = block.loaded[size_t(static_cast<const char*>(p) - block.shared.base()) / kPiece];
+  return at.hash != 0 && at.swizzle != swizzle && hash(p) == at.hash ? &at : nullptr;
+}
+
 size_t box_bytes(const TensorMap& map) {
   size_t bytes = map.element_bytes;
   for (int d = 0; d < map.rank; d++) bytes *= map.box[d];
@@ -138,7 +163,7 @@ size_t box_bytes(const TensorMap& map) {
 size_t tma_check(const TensorMap& map, uint32_t shared, int rank, Site site) {
   if (map.magic != kMagic) fail("TMA: not a tensor map, or one that encode_tensor_map refused", site);
   if (map.rank != rank) fail("TMA: the tensor map has " + std::to_string(map.rank) + " dimensions, the copy " + std::to_string(rank), site);
-  uint32_t alignment = 128;
+  uint32_t alignment = map.linear != 0 ? 16 : 128;
   if (map.swizzle == Swizzle::b64) alignment = 512;
   if (map.swizzle == Swizzle::b128) alignment = 1024;
   if (shared % alignment != 0) {
@@ -147,6 +172,20 @@ size_t tma_check(const TensorMap& map, uint32_t shared, int rank, Site site) {
   size_t bytes = box_bytes(map);
   shared_pointer(shared, bytes, "TMA", site);
   return bytes;
+}
+
+TensorMap linear_map(const void* global, unsigned bytes, Site site) {
+  if (bytes == 0 || bytes % 16 != 0 || bytes > (1 << 20) - 16) fail("bulk copy: the size is a multiple of 16 bytes below 2^20, not " + std::to_string(bytes), site);
+  if (reinterpret_cast<uintptr_t>(global) % 16 != 0) fail("bulk copy: the global address is not aligned to 16 bytes", site);
+  TensorMap map{};
+  map.magic = kMagic;
+  map.base = global;
+  map.rank = 1;
+  map.element_bytes = 16;
+  map.extent[0] = bytes / 16;
+  map.box[0] = uint16_t(bytes / 16);
+  map.linear = 1;
+  return map;
 }
 
 std::string encode_tensor_map(TensorMap* map, int element_bytes, bool tf32, int rank, const void* base, const uint64_t* extent,
@@ -193,8 +232,10 @@ void tma_load(const TensorMap* map, uint32_t destination, const int* at, int ran
     uint32_t bar = multicast == 0 ? mbarrier : map_address(mbarrier, rank_to, site);
     Block* block = nullptr;
     const uint64_t* word = mbarrier_word(bar, &block, site);
-    memset(shared_pointer(to, bytes, "TMA load", site), 0xFF, bytes);
-    Load load{*map, block, destination, uint32_t(reinterpret_cast<const char*>(word) - block->shared.base()), {}, nullptr};
+    void* box = shared_pointer(to, bytes, "TMA load", site);
+    memset(box, 0xFF, bytes);
+    mark_bytes(box, bytes, ByteState::in_flight);
+    Load load{*map, block, destination, uint32_t(reinterpret_cast<const char*>(word) - block->shared.base()), {}, nullptr, site};
     for (int d = 0; d < rank; d++) load.at[d] = at[d];
     load.engine = &team.engines[team.next_engine++ % 8];
     release(&load.engine->start);

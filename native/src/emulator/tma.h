@@ -24,6 +24,7 @@ struct alignas(64) TensorMap {
   uint8_t rank, element_bytes;
   Swizzle swizzle;
   uint8_t tf32;         // loads round float32 to tf32
+  uint8_t linear;       // no tensor: bytes in a row, in elements of 16
 };
 static_assert(sizeof(TensorMap) == 128, "as large as CUtensorMap");
 
@@ -53,6 +54,8 @@ size_t tma_check(const TensorMap& map, uint32_t shared, int rank, Site site);
 // Loads complete on an mbarrier; `multicast` names the ranks of the cluster that receive the box (0: the caller alone).
 void tma_load(const TensorMap* map, uint32_t destination, const int* at, int rank, uint32_t mbarrier, uint32_t multicast, Site site);
 void tma_store(const TensorMap* map, uint32_t source, const int* at, int rank, Site site);
+// The map of `bytes` bytes in a row. Fails where such a copy is not possible.
+TensorMap linear_map(const void* global, unsigned bytes, Site site);
 void bulk_commit();
 void bulk_wait(unsigned pending, bool read_only);
 

@@ -8,9 +8,12 @@
 #include <cstring>
 
 #include "device/half.h"
+#include "emulator/initcheck.h"
 #include "emulator/team.h"
 
 namespace gradus::emulator {
+
+__thread unsigned accumulators_in_flight = 0;
 
 namespace {
 
@@ -84,15 +87,46 @@ float& element(Accumulators& acc, int thread, int i) {
   return acc.tile[size_t(row * acc.n + column)];
 }
 
+// Fragment of A in registers: thread t holds rows 16 (t / 32) + t % 32 / 4 + 8 (i % 2) and, from column t % 4 * (4 / bytes) +
+// 16 / bytes (i / 2) on, one register's worth of elements.
+const char* register_of(const std::vector<uint32_t>& a, int bytes, int m, int k) {
+  int half = 16 / bytes, per_register = 4 / bytes;
+  int thread = m / 16 * 32 + m % 8 * 4 + k % half / per_register;
+  int i = m % 16 / 8 + k / half * 2;
+  return reinterpret_cast<const char*>(&a[size_t(thread * 4 + i)]) + k % per_register * bytes;
+}
+
+void refuse_other_swizzle(const std::vector<const void*>& chunks, const Descriptor& d, const char* operand, Site site) {
+  constexpr const char* kNames[] = {"none", "32 bytes", "64 bytes", "128 bytes"};
+  for (const void* p : chunks) {
+    const Block::Loaded* other = loaded_otherwise(*self().block, p, d.swizzle);
+    if (other == nullptr) continue;
+    fail(std::string("wgmma: the descriptor of ") + operand + " says swizzle " + kNames[int(d.swizzle)] + ", but the load at " + where(other->site) +
+             " wrote these bytes with swizzle " + kNames[int(other->swizzle)], site);
+  }
+}
+
 void compute(Operation& op) {
   const Wgmma& w = op.what;
   int bytes = element_bytes(w.type);
   Descriptor da = decode(w.a, op.site);
   Descriptor db = decode(w.b, op.site);
+  if (!self().block->loaded.empty()) {
+    std::vector<const void*> chunks;
+    if (!w.a_in_registers) list_chunks(chunks, w.a, w.transpose_a, bytes, 0, 64, w.k, op.site);
+    refuse_other_swizzle(chunks, da, "A", op.site);
+    chunks.clear();
+    list_chunks(chunks, w.b, w.transpose_b, bytes, 0, w.n, w.k, op.site);
+    refuse_other_swizzle(chunks, db, "B", op.site);
+  }
   float a[64][16];
   float b[16][256];
   for (int k = 0; k < w.k; k++) {
     for (int m = 0; m < 64; m++) {
+      if (w.a_in_registers) {
+        a[m][k] = value_at(register_of(op.a, bytes, m, k), w.type);
+        continue;
+      }
       a[m][k] = value_at(shared_pointer(address_of(da, w.transpose_a, bytes, m, k), size_t(bytes), "wgmma A", op.site), w.type);
     }
     for (int n = 0; n < w.n; n++) {
@@ -111,14 +145,14 @@ void compute(Operation& op) {
 
 bool same(const Wgmma& x, const Wgmma& y) {
   return x.type == y.type && x.n == y.n && x.k == y.k && x.a == y.a && x.b == y.b && x.accumulate == y.accumulate &&
-         x.transpose_a == y.transpose_a && x.transpose_b == y.transpose_b;
+         x.transpose_a == y.transpose_a && x.transpose_b == y.transpose_b && x.a_in_registers == y.a_in_registers;
 }
 
 Chunks chunks_of(Warpgroup& wg, const Wgmma& op, int first_row, int last_row, Site site) {
   wg.chunks.clear();
-  if (kTsan) {  // nobody else looks at them
+  if (kTsan || kInitcheck) {  // nobody else looks at them
     int bytes = element_bytes(op.type);
-    list_chunks(wg.chunks, op.a, op.transpose_a, bytes, first_row, last_row, op.k, site);
+    if (!op.a_in_registers) list_chunks(wg.chunks, op.a, op.transpose_a, bytes, first_row, last_row, op.k, site);
     list_chunks(wg.chunks, op.b, op.transpose_b, bytes, 0, op.n, op.k, site);
   }
   static const void* const nothing = nullptr;
@@ -139,7 +173,7 @@ Chunks wgmma_reads(const Wgmma& op, Site site) {
   return chunks_of(wg, op, 16 * warp, 16 * warp + 16, site);
 }
 
-void wgmma_issue(const Wgmma& op, float* accumulators, Site site) {
+void wgmma_issue(const Wgmma& op, float* accumulators, const uint32_t* a, Site site) {
   Quiet quiet;
   Warpgroup& wg = warpgroup(site);
   CudaThread& me = self();
@@ -159,6 +193,10 @@ void wgmma_issue(const Wgmma& op, float* accumulators, Site site) {
   if (!same(mine.what, op) || mine.group != me.wgmma_groups) {
     fail("wgmma: the threads of the warpgroup disagree on shape, descriptors or group; the first was at " + where(mine.site), site);
   }
+  if (op.a_in_registers) {
+    mine.a.resize(size_t(kWarpgroup) * 4);
+    memcpy(&mine.a[size_t(thread) * 4], a, 16);
+  }
   std::shared_ptr<Accumulators> acc;
   for (auto& candidate : wg.accumulators) {
     if (candidate->owner[thread] == accumulators) acc = candidate;
@@ -177,7 +215,9 @@ void wgmma_issue(const Wgmma& op, float* accumulators, Site site) {
     acc->owner[thread] = accumulators;
     for (int i = 0; i < op.n / 2; i++) element(*acc, thread, i) = accumulators[i];
     memset(accumulators, 0xFF, size_t(op.n / 2) * sizeof(float));
+    accumulators_in_flight++;
   }
+  acc->site = site;
   acc->last_operation[thread] = number;
   mine.joined++;
   current_team->progress++;
@@ -230,10 +270,11 @@ void wgmma_deliver(unsigned, Site site) {
       for (int i = 0; i < acc.n / 2; i++) {
         uint32_t bits;
         memcpy(&bits, &to[i], 4);
-        if (bits != ~0u) fail("wgmma: the accumulators were written while the operation was in flight", site);
+        if (bits != ~0u) fail("wgmma: the accumulators were written before the wait for the operation at " + where(acc.site), site);
         to[i] = element(acc, thread, i);
       }
       acc.owner[thread] = nullptr;
+      accumulators_in_flight--;
     }
     bool held = false;
     for (float* owner : acc.owner) held = held || owner != nullptr;
@@ -245,7 +286,22 @@ void wgmma_deliver(unsigned, Site site) {
   }
 }
 
-void wgmma_reset(Block& block) { block.warpgroups.clear(); }
+Site accumulator_owner(const void* p, size_t bytes) {
+  const CudaThread& me = self();
+  auto index = size_t(me.rank) / kWarpgroup;
+  if (me.block->warpgroups.size() <= index) return {nullptr, 0};
+  for (const auto& acc : me.block->warpgroups[index]->accumulators) {
+    const auto* own = reinterpret_cast<const char*>(acc->owner[me.rank % kWarpgroup]);
+    const auto* at = static_cast<const char*>(p);
+    if (own != nullptr && at < own + size_t(acc->n / 2) * sizeof(float) && at + bytes > own) return acc->site;
+  }
+  return {nullptr, 0};
+}
+
+void wgmma_reset(Block& block) {
+  block.warpgroups.clear();
+  accumulators_in_flight = 0;  // those of all blocks of the team: they are reset together
+}
 
 std::string wgmma_unfinished(Block& block) {
   for (auto& wg : block.warpgroups) {

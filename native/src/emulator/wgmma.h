@@ -15,6 +15,7 @@ constexpr int kWarpgroup = 128;
 struct Accumulators {
   int n = 0;
   std::vector<float> tile;               // [64][n]
+  Site site{};                           // of the latest operation
   float* owner[kWarpgroup] = {};         // each thread's own array; null once delivered
   unsigned last_operation[kWarpgroup] = {};
 };
@@ -25,6 +26,7 @@ struct Operation {
   unsigned group;
   unsigned joined = 0, finished = 0;
   int computed_by = -1;
+  std::vector<uint32_t> a;  // [128][4] where A is in registers
   std::shared_ptr<Accumulators> accumulators;
   char issued = 0, done = 0;  // TSan
 };

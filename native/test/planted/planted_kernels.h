@@ -3,6 +3,10 @@
 
 #include "device/block.h"
 #include "device/launch.h"
+#include "device/ptx/cp_async.h"
+#include "device/ptx/fence.h"
+#include "device/ptx/mbarrier.h"
+#include "device/ptx/tma.h"
 #include "device/warp.h"
 
 namespace gradus::planted {
@@ -56,6 +60,29 @@ __global__ void uninitialised_shared_kernel(float* out) {
   if (threadIdx.x < 32) line[threadIdx.x] = 1;
   __syncthreads();  // the line is complete (it is not) before it is read
   out[threadIdx.x] = line[threadIdx.x];  // bug: uninitialised_shared
+}
+
+__global__ void early_async_read_kernel(const float* x, float* out) {
+  GRADUS_SHARED(float, line, [64]);
+  int i = int(threadIdx.x);
+  ptx::cp_async<4>(&line[i], x + i);
+  ptx::cp_async_commit();
+  out[i] = line[i];  // bug: early_async_read
+  ptx::cp_async_wait<0>();
+}
+
+__global__ void early_tma_read_kernel(const __grid_constant__ tensor_map map, float* out) {
+  GRADUS_SHARED_ALIGNED(128, float, line, [64]);
+  GRADUS_SHARED(uint64_t, arrived, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(arrived, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(arrived, sizeof line);
+    ptx::tma_load_2d(line, map, 0, 0, arrived);
+  }
+  __syncthreads();  // the copy was started, and may be read once it has arrived
+  out[threadIdx.x] = line[threadIdx.x];  // bug: early_tma_read
+  ptx::mbarrier_wait(arrived, 0);
 }
 
 __global__ void inactive_lane_kernel(float* out) {

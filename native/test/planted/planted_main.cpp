@@ -49,6 +49,15 @@ int simple(const std::string& name) {
   if (name == "divergent_barrier") return verdict(GRADUS_LAUNCH(divergent_barrier_kernel, one, out.data()), out);
   if (name == "early_exit") return verdict(GRADUS_LAUNCH(early_exit_kernel, one, out.data()), out);
   if (name == "uninitialised_shared") return verdict(GRADUS_LAUNCH(uninitialised_shared_kernel, one, out.data()), out);
+  if (name == "early_async_read") {
+    std::vector<float> x(64, 1);
+    return verdict(GRADUS_LAUNCH(early_async_read_kernel, one, x.data(), out.data()), out);
+  }
+  if (name == "early_tma_read") {
+    std::vector<float> x(64 + 32, 1);
+    tensor_map map = make_map(TensorMapType::f32, Problem<float>::aligned(x), 1, 64, 1, 64, TensorMapSwizzle::none);
+    return verdict(GRADUS_LAUNCH(early_tma_read_kernel, one, map, out.data()), out);
+  }
   if (name == "inactive_lane") return verdict(GRADUS_LAUNCH(inactive_lane_kernel, one, out.data()), out);
   if (name == "exited_lane") return verdict(GRADUS_LAUNCH(exited_lane_kernel, one, out.data()), out);
   return -1;

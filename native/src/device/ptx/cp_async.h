@@ -26,6 +26,12 @@ inline void cp_async(void* shared, const void* global, int valid = Bytes, Site s
 
 inline void cp_async_commit() { emulator::cp_async_commit(); }
 
+// Arrives at the mbarrier once all copies of this thread so far have landed; the arrival is one of those that its init announced.
+// After it the thread waits on the mbarrier, not by cp_async_wait.
+inline void cp_async_mbarrier_arrive(uint64_t* barrier, Site site = Site::here()) {
+  emulator::cp_async_arrive(emulator::shared_address(barrier, site), site);
+}
+
 // Waits until at most Pending groups of this thread are in flight.
 template <int Pending>
 inline void cp_async_wait() {
@@ -46,6 +52,9 @@ GRADUS_DEVICE void cp_async(void* shared, const void* global, int valid = Bytes,
   } else {
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(global), "n"(Bytes), "r"(valid) : "memory");
   }
+}
+GRADUS_DEVICE void cp_async_mbarrier_arrive(uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(uint32_t(__cvta_generic_to_shared(barrier))) : "memory");
 }
 GRADUS_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending>

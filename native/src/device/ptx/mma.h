@@ -71,8 +71,12 @@ inline void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32
   }
 }
 
-// Rounds to tf32, ties away from zero.
-inline uint32_t to_tf32(float x) { return (float_to_bits(x) + 0x1000u) & ~0x1FFFu; }
+// Rounds to tf32, ties away from zero; NaN stays NaN.
+inline uint32_t to_tf32(float x) {
+  uint32_t bits = float_to_bits(x);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return 0x7FFFFFFFu;
+  return (bits + 0x1000u) & ~0x1FFFu;
+}
 
 #else
 

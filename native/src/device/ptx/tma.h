@@ -1,7 +1,8 @@
 // TMA: one thread starts the copy of a box between global and shared memory. Loads complete on an mbarrier, stores in bulk
 // groups of the issuing thread. What lies outside of the tensor is loaded as zero and not stored.
 // Coordinates are in elements, innermost first. A store needs fence_proxy_async in every thread that wrote the box (fence.h).
-// Source: PTX ISA, cp.async.bulk.tensor, cp.async.bulk.commit_group, cp.async.bulk.wait_group.
+// bulk_load and bulk_store copy bytes in a row: addresses and size are multiples of 16.
+// Source: PTX ISA, cp.async.bulk, cp.async.bulk.tensor, cp.async.bulk.commit_group, cp.async.bulk.wait_group.
 #pragma once
 
 #include "device/ptx/address.h"
@@ -42,6 +43,16 @@ inline void tma_store_3d(const tensor_map& map, const void* shared, int x, int y
   int at[3] = {x, y, z};
   emulator::tma_store(&map, emulator::shared_address(shared, site), at, 3, site);
 }
+inline void bulk_load(void* shared, const void* global, unsigned bytes, uint64_t* barrier, Site site = Site::here()) {
+  tensor_map map = emulator::linear_map(global, bytes, site);
+  int at[1] = {0};
+  model::load(shared, map, at, 1, barrier, 0, site);
+}
+inline void bulk_store(void* global, const void* shared, unsigned bytes, Site site = Site::here()) {
+  tensor_map map = emulator::linear_map(global, bytes, site);
+  int at[1] = {0};
+  emulator::tma_store(&map, emulator::shared_address(shared, site), at, 1, site);
+}
 inline void bulk_commit() { emulator::bulk_commit(); }
 template <int Pending>
 inline void bulk_wait() {
@@ -74,6 +85,14 @@ GRADUS_DEVICE void tma_store_2d(const tensor_map& map, const void* shared, int x
 GRADUS_DEVICE void tma_store_3d(const tensor_map& map, const void* shared, int x, int y, int z, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];"
                ::"l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(shared)) : "memory");
+}
+GRADUS_DEVICE void bulk_load(void* shared, const void* global, unsigned bytes, uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+               ::"r"(shared_address(shared)), "l"(__cvta_generic_to_global(global)), "r"(bytes), "r"(shared_address(barrier)) : "memory");
+}
+GRADUS_DEVICE void bulk_store(void* global, const void* shared, unsigned bytes, Site = Site::here()) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+               ::"l"(__cvta_generic_to_global(global)), "r"(shared_address(shared)), "r"(bytes) : "memory");
 }
 GRADUS_DEVICE void bulk_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 template <int Pending>

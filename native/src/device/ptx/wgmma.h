@@ -1,6 +1,8 @@
 // wgmma: D += A B by a warpgroup (128 threads), both operands in shared memory behind matrix descriptors, D [64, N] in float32
 // registers: thread t holds, for each 8 columns j, rows 16 (t / 32) + t % 32 / 4 + {0, 8} and columns 8 j + 2 (t % 4) + {0, 1}.
 // K is 16 for bf16 and f16, 8 for tf32 (whose operands must be K-major).
+// wgmma_a_registers takes A [64, K] from four registers a thread, laid out as the A fragment of mma.sync (mma.h) with rows
+// 16 (t / 32) and up; they too belong to the hardware until the wait.
 // Use: wgmma_fence, wgmma..., wgmma_commit, wgmma_wait<pending groups>; the accumulators belong to the hardware in between.
 // Source: PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions".
 #pragma once
@@ -62,7 +64,16 @@ inline void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool accumulate, Si
   emulator::exchange_aligned("wgmma", &a, sizeof a, site);
   emulator::Chunks reads = emulator::wgmma_reads(op, site);
   for (int i = 0; i < reads.count; i++) emulator::touch_read(reads.address[i], 16);
-  emulator::wgmma_issue(op, d, site);
+  emulator::wgmma_issue(op, d, nullptr, site);
+}
+template <int N, class T, bool TransposeB = false>
+inline void wgmma_a_registers(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b, bool accumulate, Site site = Site::here()) {
+  using Kind = model::Kind<T>;
+  emulator::Wgmma op{Kind::type, N, Kind::k, 0, b, accumulate, false, TransposeB, true};
+  emulator::exchange_aligned("wgmma", &b, sizeof b, site);
+  emulator::Chunks reads = emulator::wgmma_reads(op, site);
+  for (int i = 0; i < reads.count; i++) emulator::touch_read(reads.address[i], 16);
+  emulator::wgmma_issue(op, d, a, site);
 }
 
 #elif GRADUS_SM90A

@@ -25,7 +25,11 @@ public abstract class Allocator {
    */
   public final Memory allocate(DType dtype, long length) {
     Checks.argument(length >= 0, "[memory] cannot allocate %d elements", length);
-    Object resource = acquire(dtype, length);
+    return lease(dtype, length, acquire(dtype, length));
+  }
+
+  /** Counts a resource that was obtained for an allocation, and makes its memory. */
+  protected final Memory lease(DType dtype, long length, Object resource) {
     long live = liveBytes.addAndGet(length * dtype.bytes());
     peakBytes.accumulateAndGet(live, Math::max);
     liveCount.incrementAndGet();
@@ -60,5 +64,10 @@ public abstract class Allocator {
   /** The highest value {@link #liveBytes()} has had. */
   public final long peakBytes() {
     return peakBytes.get();
+  }
+
+  /** All that is counted; an allocator without a cache counts only live memory. */
+  public AllocatorStatistics statistics() {
+    return new AllocatorStatistics(liveBytes(), liveCount(), peakBytes(), 0, 0, 0, 0);
   }
 }

@@ -2,4 +2,14 @@ package io.gradus.backend;
 
 /** Everything a device can do: the primitives and every op group. */
 public interface Backend
-    extends ConvOps, PoolOps, EmbeddingOps, NormOps, DropoutOps, SoftmaxOps, LossOps, OptimOps {}
+    extends ConvOps,
+        PoolOps,
+        EmbeddingOps,
+        NormOps,
+        DropoutOps,
+        SoftmaxOps,
+        AttentionOps,
+        ScanOps,
+        ImageOps,
+        LossOps,
+        OptimOps {}

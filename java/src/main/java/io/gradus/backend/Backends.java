@@ -26,6 +26,9 @@ public final class Backends {
 
   private static Backend open(Device device) {
     for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
+      if (!provider.knows(device.type())) {
+        continue;
+      }
       for (DeviceInfo info : provider.devices()) {
         if (info.device().equals(device)
             && info.usable()

@@ -1,9 +1,12 @@
 package io.gradus.backend;
 
+import io.gradus.core.DType;
+import org.jspecify.annotations.Nullable;
+
 /**
- * Dropout, by element and by channel. The mask is a function of rng, stream and element alone (see
- * {@link DropoutMask}), so the backward of an operation is the operation itself on the gradient:
- * nothing is stored.
+ * Dropout, by element and by channel, alone or between a bias and a residual. The mask is a
+ * function of rng, stream and element alone (see {@link DropoutMask}), so the backward of an
+ * operation is the operation itself on the gradient: nothing is stored.
  */
 public interface DropoutOps extends Primitives {
   /**
@@ -18,6 +21,40 @@ public interface DropoutOps extends Primitives {
    */
   default void dropout(Buffer x, Buffer rng, Buffer y, long n, long stream, double p) {
     dropoutChannels(x, rng, y, 1, 1, n, stream, p);
+  }
+
+  /**
+   * y = dropout(x + bias) + residual. 16-bit types compute in FLOAT32 and round once. The gradient
+   * of x is {@link #dropout} of that of y.
+   *
+   * @param x [rows, cols]
+   * @param bias [cols], or null for 0
+   * @param residual [rows, cols], or null for 0
+   * @param rng INT64 [seed, base], on the device
+   * @param y [rows, cols]
+   * @param rows rows
+   * @param cols columns
+   * @param stream number of the random operation
+   * @param p probability of dropping, 0 to 1
+   */
+  default void biasDropoutResidual(
+      Buffer x,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer rng,
+      Buffer y,
+      long rows,
+      long cols,
+      long stream,
+      double p) {
+    DType dtype = Scratch.accumulator(x.dtype());
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Buffer out = m.applyIfPresent(BinaryOp.ADD, scratch.as(dtype, x), bias, m.row);
+      Buffer dropped = scratch.take(dtype, x.length());
+      dropout(out, rng, dropped, x.length(), stream, p);
+      m.store(m.applyIfPresent(BinaryOp.ADD, dropped, residual, m.full), y);
+    }
   }
 
   /**

@@ -4,8 +4,9 @@ import io.gradus.core.DType;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Batch and layer normalisation. Statistics are means of squared distances from the mean, never
- * E[x^2] - E[x]^2. For 16-bit x the statistics, and the weights if wished, are FLOAT32.
+ * Batch, layer, group and root-mean-square normalisation. Statistics are means of squared distances
+ * from the mean, never E[x^2] - E[x]^2. For 16-bit x the statistics, and the weights if wished, are
+ * FLOAT32.
  */
 public interface NormOps extends Primitives {
   /**
@@ -260,6 +261,187 @@ public interface NormOps extends Primitives {
       Buffer out = m.apply(BinaryOp.SUB, h, level, m.column);
       out = m.apply(BinaryOp.SUB, out, m.apply(BinaryOp.MUL, normalised, slope, m.column), m.full);
       m.store(m.apply(BinaryOp.MUL, out, invStd, m.column), gradX);
+    }
+  }
+
+  /**
+   * y = (x - mean) invStd weight + bias, statistics by sample and group of neighbouring channels,
+   * over all positions; weights by channel. As many groups as channels make it instance
+   * normalisation.
+   *
+   * @param x [samples, positions, channels]
+   * @param weight [channels], or null for 1
+   * @param bias [channels], or null for 0
+   * @param y [samples, positions, channels]
+   * @param mean receives the means, [samples, groups]
+   * @param invStd receives 1 / sqrt(variance + eps), [samples, groups]
+   * @param samples first extent
+   * @param positions extent between, at least 1
+   * @param channels last extent, at least 1
+   * @param groups a divisor of channels
+   * @param eps added to the (biased) variance
+   */
+  default void groupNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      long samples,
+      long positions,
+      long channels,
+      long groups,
+      double eps) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      ChannelGroups layout = new ChannelGroups(this, samples, positions, channels, groups);
+      Buffer lines = layout.gather(scratch, scratch.as(dtype, x));
+      Buffer normalised = scratch.take(dtype, x.length());
+      layerNormForward(
+          lines, null, null, normalised, mean, invStd, layout.lines(), layout.length(), eps);
+      Rows m = new Rows(this, scratch, dtype, samples * positions, channels);
+      Buffer out = layout.spread(scratch, normalised);
+      out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
+      m.store(m.applyIfPresent(BinaryOp.ADD, out, bias, m.row), y);
+    }
+  }
+
+  /**
+   * Gradients of {@link #groupNormForward}. With n = (x - mean) invStd and h = gradY weight:
+   *
+   * <pre>{@code
+   * gradBias = sum over samples and positions of gradY;  gradWeight = the same of gradY n
+   * gradX = invStd (h - mean(h) - n mean(h n)), means over positions and channels of the group
+   * }</pre>
+   *
+   * @param gradY [samples, positions, channels]
+   * @param x [samples, positions, channels]
+   * @param mean [samples, groups]
+   * @param invStd [samples, groups]
+   * @param weight [channels], or null for 1
+   * @param gradX [samples, positions, channels], or null where not wanted
+   * @param gradWeight [channels], or null
+   * @param gradBias [channels], or null
+   * @param samples first extent
+   * @param positions extent between, at least 1
+   * @param channels last extent, at least 1
+   * @param groups a divisor of channels
+   */
+  default void groupNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      long samples,
+      long positions,
+      long channels,
+      long groups) {
+    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      ChannelGroups layout = new ChannelGroups(this, samples, positions, channels, groups);
+      Rows m = new Rows(this, scratch, dtype, samples * positions, channels);
+      Buffer g = scratch.as(dtype, gradY);
+      Buffer lines = layout.gather(scratch, scratch.as(dtype, x));
+      if (gradWeight != null) {
+        Rows byGroup = new Rows(this, scratch, dtype, layout.lines(), layout.length());
+        Buffer distance = byGroup.apply(BinaryOp.SUB, lines, mean, byGroup.column);
+        Buffer normalised = byGroup.apply(BinaryOp.MUL, distance, invStd, byGroup.column);
+        Buffer along = m.apply(BinaryOp.MUL, g, layout.spread(scratch, normalised), m.full);
+        m.store(m.sumOfColumns(along), gradWeight);
+      }
+      if (gradBias != null) {
+        m.store(m.sumOfColumns(g), gradBias);
+      }
+      if (gradX == null) {
+        return;
+      }
+      Buffer h = layout.gather(scratch, m.applyIfPresent(BinaryOp.MUL, g, weight, m.row));
+      Buffer out = scratch.take(dtype, x.length());
+      layerNormBackward(
+          h, lines, mean, invStd, null, out, null, null, layout.lines(), layout.length());
+      m.store(layout.spread(scratch, out), gradX);
+    }
+  }
+
+  /**
+   * y = x invRms weight, the root mean square by row, weights by column.
+   *
+   * @param x [rows, cols]
+   * @param weight [cols], or null for 1
+   * @param y [rows, cols]
+   * @param invRms receives 1 / sqrt(mean(x^2) + eps) of every row, [rows]
+   * @param rows rows
+   * @param cols columns, at least 1
+   * @param eps added to the mean square
+   */
+  default void rmsNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      Buffer y,
+      Buffer invRms,
+      long rows,
+      long cols,
+      double eps) {
+    DType dtype = invRms.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Buffer wide = scratch.as(dtype, x);
+      Buffer squares = m.sumOfRows(m.apply(BinaryOp.MUL, wide, wide, m.full));
+      Buffer meanSquare = m.vector(BinaryOp.DIV, squares, (double) cols);
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, meanSquare, eps)), invRms);
+      Buffer out = m.apply(BinaryOp.MUL, wide, invRms, m.column);
+      m.store(m.applyIfPresent(BinaryOp.MUL, out, weight, m.row), y);
+    }
+  }
+
+  /**
+   * Gradients of {@link #rmsNormForward}. With n = x invRms and h = gradY weight:
+   *
+   * <pre>{@code
+   * gradWeight = sum over rows of gradY n
+   * gradX = invRms (h - n mean(h n)), the mean over columns
+   * }</pre>
+   *
+   * @param gradY [rows, cols]
+   * @param x [rows, cols]
+   * @param invRms [rows]
+   * @param weight [cols], or null for 1
+   * @param gradX [rows, cols], or null where not wanted
+   * @param gradWeight [cols], or null
+   * @param rows rows
+   * @param cols columns, at least 1
+   */
+  default void rmsNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer invRms,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      long rows,
+      long cols) {
+    DType dtype = invRms.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Buffer g = scratch.as(dtype, gradY);
+      Buffer normalised = m.apply(BinaryOp.MUL, scratch.as(dtype, x), invRms, m.column);
+      if (gradWeight != null) {
+        m.store(m.sumOfColumns(m.apply(BinaryOp.MUL, g, normalised, m.full)), gradWeight);
+      }
+      if (gradX == null) {
+        return;
+      }
+      Buffer h = m.applyIfPresent(BinaryOp.MUL, g, weight, m.row);
+      Buffer product = m.apply(BinaryOp.MUL, h, normalised, m.full);
+      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) cols);
+      Buffer along = m.apply(BinaryOp.MUL, normalised, slope, m.column);
+      m.store(
+          m.apply(BinaryOp.MUL, m.apply(BinaryOp.SUB, h, along, m.full), invRms, m.column), gradX);
     }
   }
 }

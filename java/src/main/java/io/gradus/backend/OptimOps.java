@@ -110,9 +110,8 @@ public interface OptimOps extends Primitives {
       Rows m = new Rows(this, scratch, dtype, 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
       Buffer g = grad;
-      if (decoupled && weightDecay != 0) {
-        Buffer kept = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, lr, -weightDecay), 1);
-        m.store(m.apply(BinaryOp.MUL, param, scratch.as(dtype, kept), m.scalar), param);
+      if (decoupled) {
+        shrink(this, scratch, param, lr, weightDecay);
       } else {
         g = withDecay(m, grad, param, weightDecay);
       }
@@ -227,6 +226,43 @@ public interface OptimOps extends Primitives {
   }
 
   /**
+   * Lion: every weight moves by the learning rate, in the direction of an average of the gradient.
+   *
+   * <pre>{@code
+   * update = sign(beta1 mean + (1 - beta1) grad)
+   * param  = param (1 - lr weightDecay) - lr update
+   * mean   = beta2 mean + (1 - beta2) grad
+   * }</pre>
+   *
+   * @param grad [n], read
+   * @param param [n], updated
+   * @param mean [n], average of gradients, updated
+   * @param lr FLOAT64 [1]
+   * @param n elements
+   * @param beta1 weight of the average in the update
+   * @param beta2 decay of the average
+   * @param weightDecay weight decay, decoupled from the gradient
+   */
+  default void lion(
+      Buffer grad,
+      Buffer param,
+      Buffer mean,
+      Buffer lr,
+      long n,
+      double beta1,
+      double beta2,
+      double weightDecay) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, param.dtype(), 1, n);
+      Buffer fresh = m.apply(BinaryOp.MUL, grad, 1 - beta1);
+      Buffer mixed = m.apply(BinaryOp.ADD, m.apply(BinaryOp.MUL, mean, beta1), fresh, m.full);
+      decayToward(m, mean, grad, beta2);
+      shrink(this, scratch, param, lr, weightDecay);
+      descend(m, scratch, param, m.apply(UnaryOp.SIGN, mixed), lr);
+    }
+  }
+
+  /**
    * The sum of squares, formed in double precision: it neither overflows nor loses small elements.
    *
    * @param x [n]
@@ -241,11 +277,120 @@ public interface OptimOps extends Primitives {
     }
   }
 
+  /**
+   * Takes the loss scale out of gradients and notes whether one of them is not finite.
+   *
+   * <pre>{@code
+   * grad = grad gradScale
+   * foundInf = 1 where an element of grad is infinite or NaN, else as it is
+   * }</pre>
+   *
+   * @param grad [n], floating, updated
+   * @param foundInf INT32 [1], updated
+   * @param gradScale FLOAT32 [1], the inverse of the loss scale
+   * @param n elements
+   */
+  default void unscaleCheck(Buffer grad, Buffer foundInf, Buffer gradScale, long n) {
+    if (n == 0) {
+      return;
+    }
+    try (Scratch scratch = new Scratch(this)) {
+      DType dtype = Scratch.accumulator(grad.dtype());
+      Rows m = new Rows(this, scratch, dtype, 1, n);
+      Buffer wide = scratch.as(dtype, grad);
+      m.store(m.apply(BinaryOp.MUL, wide, scratch.as(dtype, gradScale), m.scalar), grad);
+      // What was stored counts: a 16-bit gradient may overflow as it is rounded. 0 x is 0 or NaN.
+      Buffer zeros = m.apply(BinaryOp.MUL, scratch.as(dtype, grad), 0);
+      Buffer worst = scratch.take(dtype, 1);
+      reduce(ReduceOp.MAX, zeros, worst, 1, n, 1);
+      long[] unit = {1};
+      Buffer bad = scratch.take(DType.BOOL, 1);
+      this.compare(CompareOp.NE, worst, unit, worst, unit, bad, unit);
+      Rows one = new Rows(this, scratch, DType.INT32, 1, 1);
+      one.store(
+          one.apply(BinaryOp.MAX, foundInf, scratch.as(DType.INT32, bad), one.full), foundInf);
+    }
+  }
+
+  /**
+   * The dynamic loss scale after a step.
+   *
+   * <pre>{@code
+   * foundInf:  scale = scale backoff, growthTracker = 0
+   * else:      growthTracker = growthTracker + 1, and when it reaches interval
+   *            scale = scale growth (if that is finite), growthTracker = 0
+   * then       inverse = 1 / scale, foundInf = 0
+   * }</pre>
+   *
+   * <p>Source: Micikevicius et al., "Mixed precision training", ICLR 2018, in the form of PyTorch's
+   * GradScaler.
+   *
+   * @param scale FLOAT32 [1], updated
+   * @param inverse FLOAT32 [1], written
+   * @param growthTracker INT32 [1], finite steps since the scale last changed, updated
+   * @param foundInf INT32 [1], updated
+   * @param growth factor of the scale after interval finite steps
+   * @param backoff factor of the scale after a step that was not finite
+   * @param interval steps
+   */
+  default void lossScaleUpdate(
+      Buffer scale,
+      Buffer inverse,
+      Buffer growthTracker,
+      Buffer foundInf,
+      double growth,
+      double backoff,
+      long interval) {
+    try (Scratch scratch = new Scratch(this)) {
+      long[] unit = {1};
+      Rows m = new Rows(this, scratch, DType.FLOAT32, 1, 1);
+      Rows count = new Rows(this, scratch, DType.INT32, 1, 1);
+      Buffer none = scratch.scalar(DType.INT32, 0);
+      Buffer overflow = scratch.take(DType.BOOL, 1);
+      this.compare(CompareOp.NE, foundInf, unit, none, unit, overflow, unit);
+      Buffer steps = count.apply(BinaryOp.ADD, growthTracker, 1);
+      Buffer due = scratch.take(DType.BOOL, 1);
+      Buffer enough = scratch.scalar(DType.INT32, (double) interval);
+      this.compare(CompareOp.GE, steps, unit, enough, unit, due, unit);
+      Buffer larger = m.apply(BinaryOp.MUL, scale, growth);
+      Buffer finite = scratch.take(DType.BOOL, 1);
+      Buffer limit = scratch.scalar(DType.FLOAT32, Float.MAX_VALUE);
+      this.compare(CompareOp.LE, larger, unit, limit, unit, finite, unit);
+      Buffer grown = scratch.take(DType.FLOAT32, 1);
+      where(finite, unit, larger, unit, scale, unit, grown, unit);
+      Buffer kept = scratch.take(DType.FLOAT32, 1);
+      where(due, unit, grown, unit, scale, unit, kept, unit);
+      Buffer next = scratch.take(DType.FLOAT32, 1);
+      Buffer smaller = m.apply(BinaryOp.MUL, scale, backoff);
+      where(overflow, unit, smaller, unit, kept, unit, next, unit);
+      Buffer counted = scratch.take(DType.INT32, 1);
+      where(due, unit, none, unit, steps, unit, counted, unit);
+      Buffer tracked = scratch.take(DType.INT32, 1);
+      where(overflow, unit, none, unit, counted, unit, tracked, unit);
+      m.store(next, scale);
+      m.store(m.apply(UnaryOp.RECIPROCAL, next), inverse);
+      count.store(tracked, growthTracker);
+      fill(foundInf, 0);
+    }
+  }
+
   /** g = grad + weightDecay param. */
   private static Buffer withDecay(Rows m, Buffer grad, Buffer param, double weightDecay) {
     return weightDecay == 0
         ? grad
         : m.apply(BinaryOp.ADD, grad, m.apply(BinaryOp.MUL, param, weightDecay), m.full);
+  }
+
+  /** param = param (1 - lr weightDecay). */
+  private static void shrink(
+      Primitives primitives, Scratch scratch, Buffer param, Buffer lr, double weightDecay) {
+    if (weightDecay == 0) {
+      return;
+    }
+    Rows m = new Rows(primitives, scratch, param.dtype(), 1, param.length());
+    Rows one = new Rows(primitives, scratch, DType.FLOAT64, 1, 1);
+    Buffer kept = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, lr, -weightDecay), 1);
+    m.store(m.apply(BinaryOp.MUL, param, scratch.as(param.dtype(), kept), m.scalar), param);
   }
 
   /** average = average + share (x - average). */

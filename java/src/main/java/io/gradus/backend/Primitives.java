@@ -30,6 +30,21 @@ public interface Primitives {
    */
   void upload(Object array, int at, Buffer dst);
 
+  /**
+   * New memory with elements of a host array. Calls from now on see them, and the copy may overlap
+   * with the work of the calls before: so a batch comes while the one before is computed.
+   */
+  default Memory uploadAhead(DType dtype, Object array, int at, long length) {
+    Memory memory = allocate(dtype, length);
+    try {
+      upload(array, at, Buffer.of(memory));
+    } catch (RuntimeException e) {
+      memory.release();
+      throw e;
+    }
+    return memory;
+  }
+
   /** Copies to a host array of the type's Java carrier. */
   void download(Buffer src, Object array, int at);
 

@@ -79,6 +79,11 @@ final class Common {
     }
   }
 
+  /** The device for people: with the reason where it was left to us. */
+  String describe(Device opened) {
+    return device.equals("auto") ? Device.choose().toString() : opened.toString();
+  }
+
   void require(boolean ok, String message) {
     if (!ok) {
       throw badUse(message);

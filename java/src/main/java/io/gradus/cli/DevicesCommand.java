@@ -15,7 +15,7 @@ final class DevicesCommand implements Runnable {
   public void run() {
     common.open();
     List<DeviceInfo> devices = Device.all();
-    Device best = Device.best();
+    Device.Choice best = Device.choose();
     for (DeviceInfo info : devices) {
       String problem = info.problem();
       common
@@ -25,7 +25,7 @@ final class DevicesCommand implements Runnable {
                   + "  "
                   + info.description()
                   + (problem == null ? "" : "  cannot be used: " + problem)
-                  + (info.device().equals(best) ? "  (chosen by --device auto)" : ""));
+                  + (info.device().equals(best.device()) ? "  (chosen by --device auto)" : ""));
     }
   }
 }

@@ -9,6 +9,7 @@ import io.gradus.nn.Module;
 import io.gradus.optim.AdamW;
 import io.gradus.optim.Schedule;
 import io.gradus.tensor.Generator;
+import io.gradus.tensor.Precision;
 import io.gradus.train.ConsoleProgress;
 import io.gradus.train.History;
 import io.gradus.train.Networks;
@@ -76,6 +77,15 @@ final class TrainCommand implements Callable<Integer> {
   private double lr;
 
   @Option(
+      names = "--precision",
+      paramLabel = "TYPE",
+      defaultValue = "float32",
+      description =
+          "float32, bf16, fp16 or tf32: the type that products are computed in; weights stay"
+              + " float32 (default: float32).")
+  private Precision precision = Precision.FLOAT32;
+
+  @Option(
       names = "--seed",
       paramLabel = "S",
       defaultValue = "0",
@@ -128,7 +138,7 @@ final class TrainCommand implements Callable<Integer> {
     Standardise standardise = Standardise.learn(train);
     Module module = network.create(train.sampleShape(), train.classes());
     module.to(device);
-    common.out().printf("device %s%n", device);
+    common.out().printf("device %s%n", common.describe(device));
     common
         .out()
         .printf(
@@ -154,6 +164,7 @@ final class TrainCommand implements Callable<Integer> {
               .test(evaluation)
               .optimizer(new AdamW(module.parameters(), lr))
               .schedule(Schedule.oneCycle(steps))
+              .precision(precision)
               .epochs(epochs)
               .checkpoints(folder.checkpoints())
               .checkpointEvery(Duration.ofSeconds(checkpointSeconds))
@@ -180,13 +191,14 @@ final class TrainCommand implements Callable<Integer> {
   private String identity(String source, int samples, Networks network) {
     return String.format(
         Locale.ROOT,
-        "data=%s samples=%d model=%s epochs=%d batch=%d lr=%s seed=%d",
+        "data=%s samples=%d model=%s epochs=%d batch=%d lr=%s precision=%s seed=%d",
         source,
         samples,
         network.label(),
         epochs,
         batch,
         lr,
+        precision.name().toLowerCase(Locale.ROOT),
         seed);
   }
 

@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where a tensor lives and its operations run: a type such as {@code cpu} or {@code cuda} and a
@@ -30,21 +32,43 @@ public record Device(String type, int index) {
   }
 
   /**
+   * The CUDA kernels run on the processor, for tests: exact in what it checks, and slow.
+   *
+   * @throws DeviceException when the build has no emulator, with the remedy
+   */
+  public static Device emulated() {
+    return of("emulated", 0);
+  }
+
+  /**
    * The device of a type and number.
    *
    * @throws DeviceException when there is none or it cannot be used, with the reason
    */
   public static Device of(String type, int index) {
     Device wanted = new Device(type, index);
+    DeviceInfo sibling = null;
+    for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
+      if (!provider.knows(type)) {
+        continue;
+      }
+      for (DeviceInfo info : provider.devices()) {
+        if (info.device().equals(wanted)) {
+          String problem = info.problem();
+          if (problem != null) {
+            throw new DeviceException("[device] " + wanted + " cannot be used: " + problem);
+          }
+          return info.device();
+        }
+        sibling = info.device().type().equals(type) ? info : sibling;
+      }
+    }
+    if (sibling != null && !sibling.usable()) {
+      // A type without devices is listed as one that says why there is none.
+      throw new DeviceException("[device] " + wanted + " cannot be used: " + sibling.problem());
+    }
     List<String> usable = new ArrayList<>();
     for (DeviceInfo info : all()) {
-      if (info.device().equals(wanted)) {
-        String problem = info.problem();
-        if (problem != null) {
-          throw new DeviceException("[device] " + wanted + " cannot be used: " + problem);
-        }
-        return info.device();
-      }
       if (info.usable()) {
         usable.add(info.device().toString());
       }
@@ -61,7 +85,7 @@ public record Device(String type, int index) {
    */
   public static Device parse(String text) {
     if (text.equals("auto")) {
-      return best();
+      return choose().device();
     }
     int colon = text.indexOf(':');
     try {
@@ -74,13 +98,46 @@ public record Device(String type, int index) {
     }
   }
 
-  /** The usable device of the highest rank; logs nothing: its {@link #toString} says which. */
+  /** The device of {@link #choose()}; what was chosen and why is logged, once, at level INFO. */
   public static Device best() {
-    return all().stream()
-        .filter(DeviceInfo::usable)
-        .max(Comparator.comparingInt(DeviceInfo::rank))
-        .map(DeviceInfo::device)
-        .orElseThrow(() -> new DeviceException("[device] no backend is on the class path"));
+    Choice choice = choose();
+    Choice before = Holder.SAID.getAndSet(choice);
+    if (!choice.equals(before)) {
+      System.getLogger(Device.class.getName()).log(System.Logger.Level.INFO, "[device] " + choice);
+    }
+    return choice.device();
+  }
+
+  /**
+   * What {@link #best()} chooses and why.
+   *
+   * @param device the usable device of the highest rank
+   * @param reason why it is not another one, for people
+   */
+  public record Choice(Device device, String reason) {
+    @Override
+    public String toString() {
+      return device + " (" + reason + ")";
+    }
+  }
+
+  /** Chooses the usable device of the highest rank. */
+  public static Choice choose() {
+    List<DeviceInfo> ranked = new ArrayList<>(all());
+    ranked.sort(Comparator.comparingInt(DeviceInfo::rank).reversed());
+    StringBuilder passed = new StringBuilder();
+    for (DeviceInfo info : ranked) {
+      if (info.usable()) {
+        return new Choice(
+            info.device(), passed.length() == 0 ? info.description() : passed.toString());
+      }
+      passed
+          .append(passed.length() == 0 ? "" : "; ")
+          .append(info.device())
+          .append(" cannot be used: ")
+          .append(info.problem());
+    }
+    throw new DeviceException("[device] no backend is on the class path");
   }
 
   /** Every device the backends on the class path know, usable or not. */
@@ -100,5 +157,6 @@ public record Device(String type, int index) {
 
   private static final class Holder {
     static final Device CPU = new Device("cpu", 0);
+    static final AtomicReference<@Nullable Choice> SAID = new AtomicReference<>();
   }
 }

@@ -132,6 +132,14 @@ public abstract class Optimizer {
     }
   }
 
+  /** Takes the loss scale out of all gradients; see {@link LossScaler}. */
+  final void unscale(Tensor inverse, Tensor foundInf) {
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      groups.forEach(group -> group.unscale(inverse, foundInf));
+    }
+  }
+
   /** Forgets all gradients. */
   public final void zeroGrad() {
     known.forEach(Tensor::zeroGrad);

@@ -126,6 +126,21 @@ public final class ParameterGroup {
 
   /** Updates every parameter that has a gradient. */
   void step() {
+    runs(this::update);
+  }
+
+  /** Takes the loss scale out of every gradient and notes whether one is not finite. */
+  void unscale(Tensor inverse, Tensor foundInf) {
+    runs((from, to) -> Updates.unscaleCheck(part(grads, from, to), inverse, foundInf));
+  }
+
+  /** What is done with the parameters of a run. */
+  private interface Run {
+    void apply(int from, int to);
+  }
+
+  /** Applies something to every run of parameters that have a gradient. */
+  private void runs(Run run) {
     boolean[] ready = new boolean[params.size()];
     for (int i = 0; i < ready.length; i++) {
       ready[i] = prepare(i);
@@ -133,12 +148,13 @@ public final class ParameterGroup {
     int from = 0;
     while (from < ready.length) {
       int to = from + 1;
+      long count = stepCounts[from];
       // One run: neighbours that have a gradient and took the same number of steps so far.
-      while (ready[from] && to < ready.length && ready[to] && stepCounts[to] == stepCounts[from]) {
+      while (ready[from] && to < ready.length && ready[to] && stepCounts[to] == count) {
         to++;
       }
       if (ready[from]) {
-        update(from, to);
+        run.apply(from, to);
       }
       from = to;
     }

@@ -5,7 +5,7 @@ import io.gradus.core.Checks;
 import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
 
-/** Two-dimensional convolution. */
+/** Two-dimensional convolution and its transpose. */
 public final class Conv {
   private Conv() {}
 
@@ -44,10 +44,161 @@ public final class Conv {
    */
   public static Tensor conv2d(
       Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions options) {
+    try (Scope s = Scope.open()) {
+      return s.keep(
+          convolve(
+              Precision.product(x),
+              Precision.product(weight),
+              bias == null ? null : Precision.product(bias),
+              options));
+    }
+  }
+
+  private static Tensor convolve(
+      Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions options) {
     ConvShape shape = check(x, weight, bias, options);
     return bias == null
         ? new Conv2d(shape).apply(x, weight)
         : new Conv2d(shape).apply(x, weight, bias);
+  }
+
+  /**
+   * Spreads every pixel over a patch of a larger image: the gradient of {@link #conv2d} with
+   * respect to its input, as an operation of its own. It is also called fractionally strided
+   * convolution, and, loosely, deconvolution.
+   *
+   * <pre>{@code
+   * y[n, i strideH + u dilationH - padH, j strideW + v dilationW - padW, g(k) + o]
+   *     = bias[g(k) + o] + sum over k, u, v of x[n, i, j, k] w[k, u, v, o]
+   * }</pre>
+   *
+   * where g(k) is the first output channel of the group of input channel k, and what falls outside
+   * the output is dropped.
+   *
+   * <p>Shapes: x: [N, H, W, C], weight: [C, KH, KW, O / groups], bias: [O] -> y: [N, OH, OW, O]
+   * with OH = (H - 1) strideH - 2 padH + dilationH (KH - 1) + outputPadH + 1, OW likewise.
+   * PyTorch's weight is [C, O / groups, KH, KW]: permute it by (0, 2, 3, 1). Any floating type, the
+   * same for all; 16-bit types sum in float32. Differentiable any number of times.
+   *
+   * <p>Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
+   * chapter 4.
+   *
+   * <pre>{@code
+   * Tensor y = Conv.convTranspose2d(x, weight, null, ConvTranspose2dOptions.of(2, 1, 1));
+   * }</pre>
+   *
+   * @param bias added to every pixel, or null
+   * @throws io.gradus.core.ShapeException when ranks, channels or groups do not fit, or the output
+   *     would have no pixel
+   * @throws io.gradus.core.DTypeException when the types differ or are not floating
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
+  public static Tensor convTranspose2d(
+      Tensor x, Tensor weight, @Nullable Tensor bias, ConvTranspose2dOptions options) {
+    try (Scope s = Scope.open()) {
+      return s.keep(
+          spread(
+              Precision.product(x),
+              Precision.product(weight),
+              bias == null ? null : Precision.product(bias),
+              options));
+    }
+  }
+
+  private static Tensor spread(
+      Tensor x, Tensor weight, @Nullable Tensor bias, ConvTranspose2dOptions options) {
+    ConvShape shape = checkTranspose(x, weight, bias, options);
+    Tensor y = new Conv2dBackwardInput("convTranspose2d", shape).apply(x, weight);
+    return bias == null ? y : y.add(bias);
+  }
+
+  /** The convolution whose output has the shape of x. */
+  private static ConvShape checkTranspose(
+      Tensor x, Tensor weight, @Nullable Tensor bias, ConvTranspose2dOptions options) {
+    String op = "convTranspose2d";
+    Conv2dOptions o = options.convolution();
+    Checks.shape(
+        x.rank() == 4, "[%s] x %s must be [N, H, W, C]: 4 axes, not %d", op, x.shape(), x.rank());
+    Checks.shape(
+        weight.rank() == 4,
+        "[%s] weight %s must be [C, KH, KW, O / groups]: 4 axes, not %d",
+        op,
+        weight.shape(),
+        weight.rank());
+    Checks.dtype(
+        x.dtype().isFloating(),
+        "[%s] x is %s but must be of a floating type: convert it with to(DType.FLOAT32)",
+        op,
+        x.dtype());
+    Operands.check(op, x, "weight", weight);
+    Checks.shape(
+        weight.numel() > 0 && x.size(1) > 0 && x.size(2) > 0,
+        "[%s] nothing to spread: x %s, weight %s",
+        op,
+        x.shape(),
+        weight.shape());
+    Checks.shape(
+        x.size(3) == weight.size(0),
+        "[%s] x has %d channels but weight expects %d (x %s, weight %s)",
+        op,
+        x.size(3),
+        weight.size(0),
+        x.shape(),
+        weight.shape());
+    Checks.shape(
+        x.size(3) % o.groups() == 0,
+        "[%s] %d groups must divide the %d channels of x (x %s)",
+        op,
+        o.groups(),
+        x.size(3),
+        x.shape());
+    long outputs = weight.size(3) * o.groups();
+    if (bias != null) {
+      Operands.check(op, x, "bias", bias);
+      Checks.shape(
+          bias.rank() == 1 && bias.size(0) == outputs,
+          "[%s] bias %s must have one element for each of the %d outputs: [%d] (weight %s)",
+          op,
+          bias.shape(),
+          outputs,
+          outputs,
+          weight.shape());
+    }
+    long rows =
+        (x.size(1) - 1) * o.strideH()
+            - 2L * o.padH()
+            + o.dilationH() * (weight.size(1) - 1)
+            + options.outputPadH()
+            + 1;
+    long columns =
+        (x.size(2) - 1) * o.strideW()
+            - 2L * o.padW()
+            + o.dilationW() * (weight.size(2) - 1)
+            + options.outputPadW()
+            + 1;
+    Checks.shape(
+        rows > 0 && columns > 0,
+        "[%s] the output would have %d x %d pixels: use less padding (x %s, weight %s)",
+        op,
+        rows,
+        columns,
+        x.shape(),
+        weight.shape());
+    return new ConvShape(
+        Math.toIntExact(x.size(0)),
+        Math.toIntExact(rows),
+        Math.toIntExact(columns),
+        Math.toIntExact(outputs),
+        Math.toIntExact(x.size(3)),
+        Math.toIntExact(weight.size(1)),
+        Math.toIntExact(weight.size(2)),
+        o.strideH(),
+        o.strideW(),
+        o.padH(),
+        o.padW(),
+        o.dilationH(),
+        o.dilationW(),
+        o.groups());
   }
 
   private static ConvShape check(Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions o) {
@@ -168,7 +319,7 @@ public final class Conv {
         return out;
       }
       if (needsGrad(0)) {
-        out[0] = new Conv2dBackwardInput(shape).apply(g, saved(1));
+        out[0] = new Conv2dBackwardInput("conv2dBackwardInput", shape).apply(g, saved(1));
       }
       if (needsGrad(1)) {
         out[1] = new Conv2dBackwardWeight(shape).apply(saved(0), g);
@@ -180,12 +331,12 @@ public final class Conv {
     }
   }
 
-  /** gradX(gradY, w). */
+  /** gradX(gradY, w), which is the transposed convolution too. */
   private static final class Conv2dBackwardInput extends Function {
     private final ConvShape shape;
 
-    Conv2dBackwardInput(ConvShape shape) {
-      super("conv2dBackwardInput");
+    Conv2dBackwardInput(String name, ConvShape shape) {
+      super(name);
       this.shape = shape;
     }
 
@@ -243,7 +394,7 @@ public final class Conv {
         return out;
       }
       if (needsGrad(0)) {
-        out[0] = new Conv2dBackwardInput(shape).apply(saved(1), g);
+        out[0] = new Conv2dBackwardInput("conv2dBackwardInput", shape).apply(saved(1), g);
       }
       if (needsGrad(1)) {
         out[1] = new Conv2d(shape).apply(saved(0), g);

@@ -6,11 +6,24 @@ import io.gradus.backend.UnaryOp;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
+import java.util.EnumSet;
 import java.util.Locale;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Element-wise functions and how operands meet: type promotion and broadcasting. */
 final class Elementwise {
+  /** What mixed precision computes in FLOAT32. */
+  private static final Set<UnaryOp> WIDE =
+      EnumSet.of(
+          UnaryOp.EXP,
+          UnaryOp.EXPM1,
+          UnaryOp.LOG,
+          UnaryOp.LOG1P,
+          UnaryOp.RECIPROCAL,
+          UnaryOp.RSQRT,
+          UnaryOp.SOFTPLUS);
+
   private Elementwise() {}
 
   static Tensor unary(UnaryOp op, Tensor x) {
@@ -19,7 +32,7 @@ final class Elementwise {
         "[%s] needs a floating type, not %s: cast first",
         opName(op),
         x.dtype());
-    return new Unary(op).apply(x);
+    return new Unary(op).apply(WIDE.contains(op) ? Precision.wide(x) : x);
   }
 
   static Tensor binary(BinaryOp op, Tensor a, Tensor b) {

@@ -38,7 +38,8 @@ final class Engine {
   /** Propagates the gradients of the roots. */
   void run(Tensor[] roots, Tensor[] rootGradients) {
     try (Scope scope = Scope.open();
-        GradMode.Guard mode = GradMode.set(createGraph)) {
+        GradMode.Guard mode = GradMode.set(createGraph);
+        Precision.Guard asInForward = Precision.suspend()) {
       for (int i = 0; i < roots.length; i++) {
         AutogradMeta meta = roots[i].requireMeta();
         Function producer = meta.producer;

@@ -139,7 +139,8 @@ public abstract class Function {
     Tensor[] results;
     boolean done = false;
     try (Scope scope = Scope.open();
-        GradMode.Guard guard = GradMode.noGrad()) {
+        GradMode.Guard guard = GradMode.noGrad();
+        Precision.Guard asGiven = Precision.suspend()) {
       if (recording) {
         link(inputs);
       }

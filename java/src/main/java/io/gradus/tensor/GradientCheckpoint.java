@@ -32,6 +32,7 @@ public final class GradientCheckpoint {
 
   private static final class Recompute extends Function {
     private final Segment segment;
+    private final Precision precision = Precision.current();
     private long seed;
     private long offset;
 
@@ -46,7 +47,9 @@ public final class GradientCheckpoint {
       seed = generator.seed();
       offset = generator.offset();
       save(in);
-      return new Tensor[] {segment.forward(in)};
+      try (Precision.Guard policy = precision.use()) {
+        return new Tensor[] {segment.forward(in)};
+      }
     }
 
     @Override
@@ -69,7 +72,8 @@ public final class GradientCheckpoint {
       }
       Generator now = Generator.current();
       Generator.use(new Generator(seed, offset));
-      try (GradMode.Guard mode = GradMode.enableGrad()) {
+      try (GradMode.Guard mode = GradMode.enableGrad();
+          Precision.Guard policy = precision.use()) {
         Tensor output = segment.forward(leaves);
         Autograd.backward(new Tensor[] {output}, new Tensor[] {g}, false, false);
       } finally {

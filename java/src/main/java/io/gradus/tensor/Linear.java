@@ -32,6 +32,16 @@ public final class Linear {
    * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    try (Scope s = Scope.open()) {
+      return s.keep(
+          affine(
+              Precision.product(x),
+              Precision.product(weight),
+              bias == null ? null : Precision.product(bias)));
+    }
+  }
+
+  private static Tensor affine(Tensor x, Tensor weight, @Nullable Tensor bias) {
     Checks.shape(
         weight.rank() == 2,
         "[linear] weight %s must be [out, in]: 2 axes, not %d",

@@ -143,12 +143,13 @@ public final class Loss {
         "[nll] label smoothing %s is not defined here: use crossEntropy on the logits",
         options.labelSmoothing());
     try (Scope s = Scope.open()) {
-      Tensor weight = classWeight("nll", logProbabilities, options);
-      Tensor labels = labels("nll", logProbabilities, target, options);
+      Tensor scores = Precision.wide(logProbabilities);
+      Tensor weight = classWeight("nll", scores, options);
+      Tensor labels = labels("nll", scores, target, options);
       Tensor skipped = labels.eq((double) options.ignoreIndex());
       Tensor safe = labels.maskedFill(skipped, 0);
-      Tensor picked = logProbabilities.gather(-1, safe.unsqueeze(-1)).squeeze(-1);
-      DType dtype = logProbabilities.dtype();
+      Tensor picked = scores.gather(-1, safe.unsqueeze(-1)).squeeze(-1);
+      DType dtype = scores.dtype();
       Tensor rowWeight = Tensor.full(labels.backend(), dtype, labels.shape(), 1);
       if (weight != null) {
         rowWeight =
@@ -268,7 +269,7 @@ public final class Loss {
   public static Tensor mse(Tensor input, Tensor target, Reduction reduction) {
     checkPair("mse", input, target);
     try (Scope s = Scope.open()) {
-      return s.keep(reduction.of(input.sub(target).square()));
+      return s.keep(reduction.of(distance(input, target).square()));
     }
   }
 
@@ -307,7 +308,7 @@ public final class Loss {
   public static Tensor l1(Tensor input, Tensor target, Reduction reduction) {
     checkPair("l1", input, target);
     try (Scope s = Scope.open()) {
-      return s.keep(reduction.of(input.sub(target).abs()));
+      return s.keep(reduction.of(distance(input, target).abs()));
     }
   }
 
@@ -351,11 +352,15 @@ public final class Loss {
     checkPair("huber", input, target);
     Checks.argument(delta > 0, "[huber] delta %s must be positive: 1 is usual", delta);
     try (Scope s = Scope.open()) {
-      Tensor distance = input.sub(target).abs();
+      Tensor distance = distance(input, target).abs();
       // With q = min(|d|, delta) both branches are q^2 / 2 + delta (|d| - q).
       Tensor q = distance.minimum(Elementwise.number(distance, delta));
       return s.keep(reduction.of(q.square().mul(0.5).add(distance.sub(q).mul(delta))));
     }
+  }
+
+  private static Tensor distance(Tensor input, Tensor target) {
+    return Precision.wide(input).sub(Precision.wide(target));
   }
 
   private static void checkPair(String op, Tensor input, Tensor target) {
@@ -426,11 +431,13 @@ public final class Loss {
     checkBroadcast("posWeight", posWeight, logits);
     checkBroadcast("weight", weight, logits);
     try (Scope s = Scope.open()) {
-      Tensor positive = logits.neg().softplus();
+      Tensor x = Precision.wide(logits);
+      Tensor t = Precision.wide(target);
+      Tensor positive = x.neg().softplus();
       if (posWeight != null) {
-        positive = positive.mul(target.mul(posWeight.detach().sub(1)).add(1));
+        positive = positive.mul(t.mul(posWeight.detach().sub(1)).add(1));
       }
-      Tensor losses = target.rsub(1).mul(logits).add(positive);
+      Tensor losses = t.rsub(1).mul(x).add(positive);
       if (weight != null) {
         losses = losses.mul(weight.detach());
       }

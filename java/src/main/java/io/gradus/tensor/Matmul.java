@@ -18,7 +18,7 @@ final class Matmul {
         "[matmul] a scalar is no matrix: %s and %s; use mul",
         a.shape(),
         b.shape());
-    DType dtype = DType.promote(a.dtype(), b.dtype());
+    DType dtype = Precision.product(DType.promote(a.dtype(), b.dtype()));
     try (Scope s = Scope.open()) {
       Tensor left = (a.rank() == 1 ? a.unsqueeze(0) : a).to(dtype);
       Tensor right = (b.rank() == 1 ? b.unsqueeze(1) : b).to(dtype);

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Normalisation over a batch or over a row. */
+/** Normalisation over a batch, a row, or a group of channels. */
 public final class Norm {
   private Norm() {}
 
@@ -83,6 +83,35 @@ public final class Norm {
    * @throws io.gradus.core.DTypeException when types do not fit
    */
   public static Tensor batchNorm(
+      Tensor x,
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      boolean training,
+      double momentum,
+      double eps,
+      Activation activation,
+      @Nullable Tensor residual) {
+    try (Scope s = Scope.open()) {
+      Tensor met = residual == null ? x : Precision.meeting(x, residual);
+      Tensor added = residual == null ? null : Precision.like(met, residual);
+      return s.keep(
+          normalise(
+              met,
+              weight,
+              bias,
+              runningMean,
+              runningVar,
+              training,
+              momentum,
+              eps,
+              activation,
+              added));
+    }
+  }
+
+  private static Tensor normalise(
       Tensor x,
       @Nullable Tensor weight,
       @Nullable Tensor bias,
@@ -181,6 +210,128 @@ public final class Norm {
     checkVector("layerNorm", "weight", weight, x);
     checkVector("layerNorm", "bias", bias, x);
     return new LayerNormFunction(eps, weight != null, bias != null).apply(present(x, weight, bias));
+  }
+
+  /**
+   * Normalises groups of neighbouring channels of every sample over all positions, then scales and
+   * shifts every channel.
+   *
+   * <pre>{@code
+   * y = (x - mean) / sqrt(variance + eps) weight + bias
+   * }</pre>
+   *
+   * <p>Mean and (biased) variance are those of the sample's positions and the C / groups channels
+   * of the group: nothing depends on the batch, in training or not. One group normalises a whole
+   * sample; as many groups as channels make {@link #instanceNorm}.
+   *
+   * <p>Shapes: {@code x: [N, .., C]; weight, bias: [C] -> y: [N, .., C]}
+   *
+   * <p>For 16-bit x the statistics are float32, and weight and bias may be.
+   *
+   * <p>Source: Wu, He, "Group normalization", ECCV 2018.
+   *
+   * <pre>{@code
+   * Tensor y = Norm.groupNorm(images, 8, gamma, beta, 1e-5);
+   * }</pre>
+   *
+   * @param x [N, .., C], channels last, at least two axes
+   * @param groups number of groups, a divisor of C
+   * @param weight [C], or null for 1
+   * @param bias [C], or null for 0
+   * @param eps added to the variance; 1e-5 is usual
+   * @return y, [N, .., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit or the groups do not divide C
+   * @throws io.gradus.core.ArgumentException when groups is below 1
+   * @throws io.gradus.core.DTypeException when types do not fit
+   */
+  public static Tensor groupNorm(
+      Tensor x, long groups, @Nullable Tensor weight, @Nullable Tensor bias, double eps) {
+    Checks.argument(groups > 0, "[groupNorm] %d groups: give at least 1", groups);
+    checkGrouped("groupNorm", x, weight, bias);
+    Checks.shape(
+        x.size(-1) % groups == 0,
+        "[groupNorm] %d groups do not divide the %d channels of x %s",
+        groups,
+        x.size(-1),
+        x.shape());
+    return new GroupNormFunction("groupNorm", groups, eps, weight != null, bias != null)
+        .apply(present(x, weight, bias));
+  }
+
+  /**
+   * Normalises every channel of every sample over all positions, then scales and shifts.
+   *
+   * <p>{@code y = (x - mean) / sqrt(variance + eps) weight + bias}, mean and (biased) variance
+   * those of the channel in this sample alone: {@link #groupNorm} with as many groups as channels.
+   * A channel of one position becomes its bias.
+   *
+   * <p>Shapes: {@code x: [N, .., C]; weight, bias: [C] -> y: [N, .., C]}
+   *
+   * <p>Source: Ulyanov, Vedaldi, Lempitsky, "Instance normalization: the missing ingredient for
+   * fast stylization", arXiv:1607.08022.
+   *
+   * <pre>{@code
+   * Tensor y = Norm.instanceNorm(images, null, null, 1e-5);
+   * }</pre>
+   *
+   * @param x [N, .., C], channels last, at least two axes
+   * @param weight [C], or null for 1
+   * @param bias [C], or null for 0
+   * @param eps added to the variance; 1e-5 is usual
+   * @return y, [N, .., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit
+   * @throws io.gradus.core.DTypeException when types do not fit
+   */
+  public static Tensor instanceNorm(
+      Tensor x, @Nullable Tensor weight, @Nullable Tensor bias, double eps) {
+    checkGrouped("instanceNorm", x, weight, bias);
+    long groups = Math.max(1, x.size(-1));
+    return new GroupNormFunction("instanceNorm", groups, eps, weight != null, bias != null)
+        .apply(present(x, weight, bias));
+  }
+
+  /**
+   * Divides every row (last axis) by its root mean square, then scales: layer normalisation without
+   * a mean.
+   *
+   * <pre>{@code
+   * y = x / sqrt(mean(x^2) + eps) weight
+   * }</pre>
+   *
+   * <p>Shapes: {@code x: [.., C]; weight: [C] -> y: [.., C]}
+   *
+   * <p>For 16-bit x the mean square is float32, and weight may be.
+   *
+   * <p>Source: Zhang, Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+   *
+   * <pre>{@code
+   * Tensor y = Norm.rmsNorm(x, gain, 1e-6);
+   * }</pre>
+   *
+   * @param x [.., C], at least one axis
+   * @param weight [C], or null for 1
+   * @param eps added to the mean square; 1e-6 and 1e-5 are usual
+   * @return y, [.., C]
+   * @throws io.gradus.core.ShapeException when shapes do not fit
+   * @throws io.gradus.core.DTypeException when types do not fit
+   */
+  public static Tensor rmsNorm(Tensor x, @Nullable Tensor weight, double eps) {
+    Checks.shape(x.rank() >= 1, "[rmsNorm] x is a scalar: it needs a row to normalise");
+    checkInput("rmsNorm", x);
+    checkVector("rmsNorm", "weight", weight, x);
+    return new RmsNormFunction(eps).apply(present(x, weight));
+  }
+
+  private static void checkGrouped(
+      String op, Tensor x, @Nullable Tensor weight, @Nullable Tensor bias) {
+    Checks.shape(
+        x.rank() >= 2,
+        "[%s] x %s needs a sample axis and a channel axis: add one with unsqueeze(0)",
+        op,
+        x.shape());
+    checkInput(op, x);
+    checkVector(op, "weight", weight, x);
+    checkVector(op, "bias", bias, x);
   }
 
   private static void checkInput(String op, Tensor x) {

@@ -12,7 +12,7 @@ final class Reductions {
 
   static Tensor sum(Tensor x, boolean[] axes, boolean keepDim) {
     // Counting true values is what a sum of BOOL means; INT32 sums in INT64 as in PyTorch.
-    Tensor wide = x.dtype().isFloating() ? x : x.to(DType.INT64);
+    Tensor wide = x.dtype().isFloating() ? Precision.wide(x) : x.to(DType.INT64);
     return new Sum(axes, keepDim).apply(wide);
   }
 

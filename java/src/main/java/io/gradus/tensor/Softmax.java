@@ -63,7 +63,7 @@ public final class Softmax {
         "[%s] needs a floating type, not %s: convert with to(DType.FLOAT32)",
         op,
         x.dtype());
-    return new Normalised(op, x.shape().axis(axis, op), log).apply(x);
+    return new Normalised(op, x.shape().axis(axis, op), log).apply(Precision.wide(x));
   }
 
   private static final class Normalised extends Function {

@@ -113,6 +113,12 @@ public final class Tensor
     return new Tensor(backend, backend.allocate(dtype, shape.numel()), shape, shape.strides(), 0);
   }
 
+  /** A dense tensor of a host array, whose copy may overlap with what the device does. */
+  static Tensor uploadAhead(Backend backend, DType dtype, Object array, Shape shape) {
+    Memory memory = backend.uploadAhead(dtype, array, 0, shape.numel());
+    return new Tensor(backend, memory, shape, shape.strides(), 0);
+  }
+
   /**
    * A tensor whose every element is {@code value}.
    *

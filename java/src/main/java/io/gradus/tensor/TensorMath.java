@@ -136,12 +136,18 @@ sealed interface TensorMath permits Tensor {
    * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   default Tensor pow(Tensor other) {
-    return Elementwise.binary(BinaryOp.POW, self(), other);
+    return Elementwise.binary(BinaryOp.POW, Precision.wide(self()), Precision.wide(other));
   }
 
   /** As {@link #pow(Tensor)} with a number; 2 is computed as {@link #square()}. */
   default Tensor pow(double exponent) {
-    return exponent == 2 ? square() : binary(BinaryOp.POW, exponent);
+    try (Scope s = Scope.open()) {
+      Tensor x = Precision.wide(self());
+      return s.keep(
+          exponent == 2
+              ? x.square()
+              : Elementwise.binary(BinaryOp.POW, x, Elementwise.number(x, exponent)));
+    }
   }
 
   /**
@@ -425,7 +431,9 @@ sealed interface TensorMath permits Tensor {
    * @throws io.gradus.core.DTypeException when the type is not floating
    */
   default Tensor elu(double alpha) {
-    try (Scope s = Scope.open()) {
+    // As the other activations it keeps its type, although an exponential does not.
+    try (Scope s = Scope.open();
+        Precision.Guard g = Precision.suspend()) {
       Tensor positive = self().detach().gt(0);
       // The exponential of the negative values alone: an overflow would make the gradient NaN.
       Tensor negative = Tensor.where(positive, Elementwise.number(self(), 0), self());

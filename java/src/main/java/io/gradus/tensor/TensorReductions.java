@@ -5,8 +5,8 @@ import io.gradus.core.Checks;
 import io.gradus.core.Shape;
 
 /**
- * Reductions of {@link Tensor}. No axes named means all; negative axes count from the last; {@code
- * keepDim} leaves reduced axes in place with extent 1.
+ * Reductions of {@link Tensor}, and sums that keep every step. No axes named means all; negative
+ * axes count from the last; {@code keepDim} leaves reduced axes in place with extent 1.
  */
 sealed interface TensorReductions permits Tensor {
   private Tensor self() {
@@ -110,7 +110,7 @@ sealed interface TensorReductions permits Tensor {
    */
   default Tensor variance(int correction, boolean keepDim, int... axes) {
     try (Scope s = Scope.open()) {
-      Tensor x = floating("variance");
+      Tensor x = Precision.wide(floating("variance"));
       double n = count(axes, "variance");
       Tensor distance = x.sub(x.mean(true, axes));
       return s.keep(distance.square().sum(keepDim, axes).div(n - correction));
@@ -174,7 +174,7 @@ sealed interface TensorReductions permits Tensor {
    */
   default Tensor logSumExp(boolean keepDim, int... axes) {
     try (Scope s = Scope.open()) {
-      Tensor x = floating("logSumExp");
+      Tensor x = Precision.wide(floating("logSumExp"));
       Shape shape = x.shape().reduce(x.shape().axes(axes, "logSumExp"), keepDim);
       if (x.numel() == 0) {
         return s.keep(x.exp().sum(keepDim, axes).log());
@@ -218,5 +218,22 @@ sealed interface TensorReductions permits Tensor {
    */
   default Tensor argmin(int axis) {
     return Reductions.argExtreme(false, self(), axis, false);
+  }
+
+  /**
+   * The sum of every element with all before it along an axis; integers and BOOL (counting the true
+   * ones) sum in INT64. The gradient is the cumulative sum from the end.
+   *
+   * <p>Shapes: {@code [..] -> [..]}
+   *
+   * <pre>{@code
+   * Tensor.of(new float[] {1, 2, 3}).cumsum(0);   // [1, 3, 6]
+   * }</pre>
+   *
+   * @param axis axis; negative axes count from the last
+   * @throws io.gradus.core.ShapeException when the axis is out of range
+   */
+  default Tensor cumsum(int axis) {
+    return Scans.cumsum(self(), axis);
   }
 }

@@ -270,6 +270,129 @@ public final class Updates {
   }
 
   /**
+   * Lion.
+   *
+   * <pre>{@code
+   * update = sign(beta1 mean + (1 - beta1) grad)
+   * param = param (1 - lr weightDecay) - lr update
+   * mean = beta2 mean + (1 - beta2) grad
+   * }</pre>
+   *
+   * Shapes: param, grad and mean alike.
+   *
+   * <p>Source: Chen et al., NeurIPS 2023.
+   *
+   * @param param updated
+   * @param grad gradient
+   * @param mean average of gradients, updated
+   * @param lr learning rate
+   * @param beta1 weight of the average in the update
+   * @param beta2 decay of the average
+   * @param weightDecay weight decay, decoupled from the gradient
+   * @throws io.gradus.core.ShapeException when the shapes differ
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void lion(
+      Tensor param,
+      Tensor grad,
+      Tensor mean,
+      Tensor lr,
+      double beta1,
+      double beta2,
+      double weightDecay) {
+    check("lion", param, lr, null, grad, mean);
+    param
+        .backend()
+        .lion(
+            grad.buffer(),
+            param.buffer(),
+            mean.buffer(),
+            lr.buffer(),
+            param.numel(),
+            beta1,
+            beta2,
+            weightDecay);
+    changed(param, mean);
+  }
+
+  /**
+   * Takes the loss scale out of a gradient and notes whether an element is not finite; see {@link
+   * #lossScaleUpdate}.
+   *
+   * <pre>{@code
+   * grad = grad gradScale; foundInf = 1 where an element is infinite or NaN
+   * }</pre>
+   *
+   * Shapes: grad any; the others one element.
+   *
+   * @param grad floating and contiguous, updated
+   * @param gradScale FLOAT32, the inverse of the loss scale
+   * @param foundInf INT32, set to 1 or left as it is
+   * @throws io.gradus.core.ShapeException when the shapes are not as above
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void unscaleCheck(Tensor grad, Tensor gradScale, Tensor foundInf) {
+    String op = "unscaleCheck";
+    Checks.dtype(
+        grad.dtype().isFloating(), "[%s] grad is %s, not of a floating type", op, grad.dtype());
+    Checks.argument(grad.isContiguous(), "[%s] grad %s is not contiguous", op, grad.shape());
+    checkScalar(op, "gradScale", grad, gradScale, DType.FLOAT32);
+    checkScalar(op, "foundInf", grad, foundInf, DType.INT32);
+    grad.backend().unscaleCheck(grad.buffer(), foundInf.buffer(), gradScale.buffer(), grad.numel());
+    changed(grad, foundInf);
+  }
+
+  /**
+   * The dynamic loss scale after a step.
+   *
+   * <pre>{@code
+   * foundInf:  scale = scale backoff, growthTracker = 0
+   * else:      growthTracker = growthTracker + 1, and when it reaches interval
+   *            scale = scale growth (if that is finite), growthTracker = 0
+   * then       inverse = 1 / scale, foundInf = 0
+   * }</pre>
+   *
+   * Shapes: one element each.
+   *
+   * <p>Source: Micikevicius et al., ICLR 2018, in the form of PyTorch's GradScaler.
+   *
+   * @param scale FLOAT32, updated
+   * @param inverse FLOAT32, updated
+   * @param growthTracker INT32, finite steps since the scale last changed, updated
+   * @param foundInf INT32, updated
+   * @param growth factor after interval finite steps
+   * @param backoff factor after a step that was not finite
+   * @param interval steps
+   * @throws io.gradus.core.ShapeException when the shapes are not as above
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void lossScaleUpdate(
+      Tensor scale,
+      Tensor inverse,
+      Tensor growthTracker,
+      Tensor foundInf,
+      double growth,
+      double backoff,
+      long interval) {
+    String op = "lossScaleUpdate";
+    checkScalar(op, "scale", scale, scale, DType.FLOAT32);
+    checkScalar(op, "inverse", scale, inverse, DType.FLOAT32);
+    checkScalar(op, "growthTracker", scale, growthTracker, DType.INT32);
+    checkScalar(op, "foundInf", scale, foundInf, DType.INT32);
+    scale
+        .backend()
+        .lossScaleUpdate(
+            scale.buffer(),
+            inverse.buffer(),
+            growthTracker.buffer(),
+            foundInf.buffer(),
+            growth,
+            backoff,
+            interval);
+    changed(scale, inverse, growthTracker, foundInf);
+  }
+
+  /**
    * The sum of squares of all elements as a FLOAT64 scalar, formed in double precision; no
    * gradient. Shapes: x any, result [].
    *

@@ -1,5 +1,6 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.Backends;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
@@ -329,9 +330,7 @@ final class Views {
       Tensor dense = x.contiguous();
       Object host = HostArrays.allocate(x.dtype(), x.numel());
       x.backend().download(dense.buffer(), host, 0);
-      Tensor out = Tensor.empty(target, x.dtype(), x.shape());
-      out.backend().upload(host, 0, out.buffer());
-      return out;
+      return Tensor.uploadAhead(Backends.of(target), x.dtype(), host, x.shape());
     }
 
     @Override

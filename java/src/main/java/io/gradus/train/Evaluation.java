@@ -11,7 +11,6 @@ import io.gradus.nn.Module;
 import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
-import java.util.Iterator;
 import java.util.List;
 import java.util.function.BinaryOperator;
 
@@ -37,21 +36,21 @@ public record Evaluation(double loss, ConfusionMatrix confusion) {
    * @param loss from logits and labels to the mean loss of the batch
    */
   public static Evaluation of(Module model, DataLoader data, BinaryOperator<Tensor> loss) {
-    Device device = deviceOf(model);
     boolean training = model.isTraining();
     model.eval();
     MeanLoss meanLoss = new MeanLoss();
     ConfusionMatrix confusion = new ConfusionMatrix(data.dataset().classNames());
     try (GradMode.Guard g = GradMode.noGrad();
-        Epoch epoch = data.epoch(0)) {
-      Iterator<Batch> batches = epoch.iterator();
+        Epoch epoch = data.epoch(0);
+        DeviceBatches batches = new DeviceBatches(epoch.iterator(), deviceOf(model))) {
       while (batches.hasNext()) {
         try (Scope s = Scope.open()) {
           Batch batch = batches.next();
-          Tensor y = batch.y().to(device);
-          Tensor logits = model.call(batch.x().to(device));
-          meanLoss.update(loss.apply(logits, y).item(), batch.size());
-          confusion.update(Predictions.of(logits, y));
+          Tensor logits = model.call(batch.x());
+          Tensor value = loss.apply(logits, batch.y());
+          batches.bringNext();
+          meanLoss.update(value.item(), batch.size());
+          confusion.update(Predictions.of(logits, batch.y()));
         }
       }
     } finally {

@@ -1,7 +1,6 @@
 package io.gradus.train;
 
 import io.gradus.core.Checks;
-import io.gradus.core.Device;
 import io.gradus.core.GradusException;
 import io.gradus.data.Batch;
 import io.gradus.data.DataLoader;
@@ -11,19 +10,20 @@ import io.gradus.io.CheckpointData;
 import io.gradus.metrics.Predictions;
 import io.gradus.nn.Module;
 import io.gradus.optim.Clip;
+import io.gradus.optim.LossScaler;
 import io.gradus.optim.Optimizer;
 import io.gradus.optim.Plateau;
 import io.gradus.optim.Schedule;
 import io.gradus.optim.Scheduler;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Loss;
+import io.gradus.tensor.Precision;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.function.BinaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -35,8 +35,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Every batch runs in a {@link Scope}, so memory stays constant. A run that was killed and is
  * continued with {@code resume(true)} ends with the same weights, bit for bit, as one that was not:
- * a checkpoint holds weights, optimizer, schedule, generator, position in the data and the running
- * sums.
+ * a checkpoint holds weights, optimizer, schedule, loss scale, generator, position in the data and
+ * the running sums.
  *
  * <pre>{@code
  * History history =
@@ -58,6 +58,8 @@ public final class Trainer {
   private final BinaryOperator<Tensor> loss;
   private final int epochs;
   private final double clipNorm;
+  private final Precision precision;
+  private final @Nullable LossScaler scaler;
   private final @Nullable EarlyStopping earlyStopping;
   private final @Nullable Path checkpoints;
   private final long checkpointNanos;
@@ -86,6 +88,11 @@ public final class Trainer {
     this.loss = b.loss;
     this.epochs = b.epochs;
     this.clipNorm = b.clipNorm;
+    this.precision = b.precision;
+    this.scaler =
+        b.precision == Precision.FP16
+            ? new LossScaler(Evaluation.deviceOf(b.model), b.lossScale)
+            : null;
     this.earlyStopping = b.earlyStopping;
     this.checkpoints = b.checkpoints;
     this.checkpointNanos = b.checkpointEvery.toNanos();
@@ -146,11 +153,11 @@ public final class Trainer {
     long began = System.nanoTime();
     long seenBefore = seen;
     listeners.forEach(l -> l.epochStarted(epoch + 1, epochs, train.batches(), batch));
-    try (Epoch data = train.epoch(epoch, batch)) {
-      Iterator<Batch> batches = data.iterator();
+    try (Epoch data = train.epoch(epoch, batch);
+        DeviceBatches batches = new DeviceBatches(data.iterator(), Evaluation.deviceOf(model))) {
       while (batches.hasNext()) {
         try (Scope s = Scope.open()) {
-          trainBatch(batches.next());
+          trainBatch(batches);
         }
         if (System.nanoTime() - lastCheckpoint > checkpointNanos) {
           checkpoint(secondsBefore + seconds(began));
@@ -158,7 +165,7 @@ public final class Trainer {
       }
     }
     double trainSeconds = seconds(began);
-    Evaluation evaluation = test == null ? null : Evaluation.of(model, test, loss);
+    Evaluation evaluation = test == null ? null : evaluate(test);
     EpochResult result =
         new EpochResult(
             epoch + 1,
@@ -189,21 +196,29 @@ public final class Trainer {
     return stop;
   }
 
-  private void trainBatch(Batch data) {
-    Device device = Evaluation.deviceOf(model);
-    Tensor x = data.x().to(device);
-    Tensor y = data.y().to(device);
-    Tensor logits = model.call(x);
-    Tensor value = loss.apply(logits, y);
-    optimizer.zeroGrad();
-    value.backward();
-    if (clipNorm > 0) {
-      Clip.byNorm(model.parameters(), clipNorm);
+  private Evaluation evaluate(DataLoader data) {
+    try (Precision.Guard g = precision.use()) {
+      return Evaluation.of(model, data, loss);
     }
-    optimizer.step();
+  }
+
+  private void trainBatch(DeviceBatches batches) {
+    Batch data = batches.next();
+    Tensor logits;
+    Tensor value;
+    try (Precision.Guard g = precision.use()) {
+      logits = model.call(data.x());
+      value = loss.apply(logits, data.y());
+      optimizer.zeroGrad();
+      // Inside the guard for the sake of TF32; the other types are those of the forward.
+      (scaler == null ? value : scaler.scale(value)).backward();
+    }
+    update();
     if (scheduler != null) {
       scheduler.step();
     }
+    // The step is under way; only item() waits for it.
+    batches.bringNext();
     double mean = value.item();
     if (!Double.isFinite(mean)) {
       throw new GradusException(
@@ -215,7 +230,7 @@ public final class Trainer {
               + (batch + 1)
               + ": lower the learning rate, or clip gradients");
     }
-    Predictions predictions = Predictions.of(logits, y);
+    Predictions predictions = Predictions.of(logits, data.y());
     for (int i = 0; i < predictions.size(); i++) {
       correct += predictions.predicted(i) == predictions.label(i) ? 1 : 0;
     }
@@ -223,6 +238,21 @@ public final class Trainer {
     seen += data.size();
     batch++;
     listeners.forEach(l -> l.batchTrained(batch, lossSum / seen, (double) correct / seen));
+  }
+
+  private void update() {
+    if (scaler != null) {
+      scaler.unscale(optimizer);
+    }
+    if (clipNorm > 0) {
+      Clip.byNorm(model.parameters(), clipNorm);
+    }
+    if (scaler == null) {
+      optimizer.step();
+    } else {
+      scaler.step(optimizer);
+      scaler.update();
+    }
   }
 
   private static double seconds(long since) {
@@ -263,6 +293,9 @@ public final class Trainer {
     if (plateau != null) {
       data.putGroup("plateau", plateau.stateDict());
     }
+    if (scaler != null) {
+      data.putGroup("scaler", scaler.stateDict());
+    }
     if (earlyStopping != null) {
       earlyStopping.save(data);
     }
@@ -297,6 +330,9 @@ public final class Trainer {
       }
       if (plateau != null) {
         plateau.loadStateDict(data.group("plateau"));
+      }
+      if (scaler != null) {
+        scaler.loadStateDict(data.group("scaler"));
       }
       Generator.use(
           new Generator(data.getLong("generator.seed"), data.getLong("generator.offset")));
@@ -339,6 +375,8 @@ public final class Trainer {
     private BinaryOperator<Tensor> loss = Loss::crossEntropy;
     private int epochs = 1;
     private double clipNorm;
+    private Precision precision = Precision.FLOAT32;
+    private LossScaler.Options lossScale = LossScaler.Options.DEFAULT;
     private @Nullable EarlyStopping earlyStopping;
     private @Nullable Path checkpoints;
     private Duration checkpointEvery = Duration.ofSeconds(30);
@@ -392,6 +430,22 @@ public final class Trainer {
     public Builder clipNorm(double value) {
       Checks.argument(value >= 0, "[train] the clipping norm %s must not be negative", value);
       clipNorm = value;
+      return this;
+    }
+
+    /**
+     * The type to compute in, for training and the evaluation of the test set; default FLOAT32.
+     * Weights stay FLOAT32. With FP16 the loss is scaled, and a step whose gradients overflow is
+     * left out.
+     */
+    public Builder precision(Precision value) {
+      precision = value;
+      return this;
+    }
+
+    /** How the scale of the loss is found with FP16; without effect otherwise. */
+    public Builder lossScale(LossScaler.Options value) {
+      lossScale = value;
       return this;
     }
 

@@ -13,6 +13,7 @@ import io.gradus.core.Device;
 import io.gradus.core.Shape;
 import io.gradus.core.ShapeException;
 import io.gradus.tensor.Conv2dOptions;
+import io.gradus.tensor.ConvTranspose2dOptions;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Tensor;
 import java.util.Arrays;
@@ -34,6 +35,9 @@ class LayersTest {
     assertEquals(
         Shape.of(2, 3, 2, 6),
         shape(new Conv2d(3, 6, 3, 3, Conv2dOptions.of(2, 1).withGroups(3), false)));
+    assertEquals(
+        Shape.of(2, 12, 8, 5),
+        shape(new ConvTranspose2d(3, 5, 3, ConvTranspose2dOptions.of(2, 1, 1))));
     assertEquals(Shape.of(2, 3, 2, 3), shape(new MaxPool2d(2)));
     assertEquals(Shape.of(2, 3, 2, 3), shape(new AvgPool2d(3, 2, 1)));
     assertEquals(Shape.of(2, 2, 1, 3), shape(new AdaptiveAvgPool2d(2, 1)));
@@ -57,6 +61,20 @@ class LayersTest {
             Tensor.of(new float[] {10, 20, 30})));
     assertArrayEquals(
         new float[] {9, 19, 29}, layer.forward(Tensor.of(new float[] {1, -1}, 1, 2)).toFloats());
+  }
+
+  @Test
+  void aTransposedConvolutionSpreadsPixels() {
+    ConvTranspose2d layer = new ConvTranspose2d(1, 1, 2, ConvTranspose2dOptions.of(2, 0, 0));
+    layer.loadStateDict(
+        Map.of(
+            "weight",
+            Tensor.of(new float[] {1, 2, 3, 4}, 1, 2, 2, 1),
+            "bias",
+            Tensor.of(new float[] {10})));
+    Tensor y = layer.forward(Tensor.of(new float[] {1, -1}, 1, 1, 2, 1));
+    assertArrayEquals(new float[] {11, 12, 9, 8, 13, 14, 7, 6}, y.toFloats());
+    assertEquals("ConvTranspose2d(1, 1, kernel=2x2, stride=2x2, padding=0x0)", layer.toString());
   }
 
   @Test
@@ -138,6 +156,9 @@ class LayersTest {
     assertThrows(ArgumentException.class, () -> new Linear(0, 3));
     assertThrows(
         ArgumentException.class, () -> new Conv2d(3, 4, 3, Conv2dOptions.of(1, 1).withGroups(2)));
+    assertThrows(
+        ArgumentException.class,
+        () -> new ConvTranspose2d(3, 0, 3, ConvTranspose2dOptions.DEFAULT));
     assertThrows(ArgumentException.class, () -> new MaxPool2d(0));
     assertThrows(ArgumentException.class, () -> new BatchNorm2d(0));
     assertThrows(ArgumentException.class, () -> new AdaptiveAvgPool2d(0, 1));

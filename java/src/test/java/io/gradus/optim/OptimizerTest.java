@@ -159,6 +159,42 @@ class OptimizerTest {
   }
 
   @Test
+  void lion() {
+    check(
+        p -> new Lion(p, Lion.Options.of(0.1).withBetas(0.8, 0.95).withWeightDecay(0.2)),
+        (w, g, s, t) -> {
+          double update = Math.signum(0.8 * s[0] + 0.2 * g);
+          s[0] = 0.95 * s[0] + 0.05 * g;
+          return w * (1 - 0.1 * 0.2) - 0.1 * update;
+        });
+    assertThrows(ArgumentException.class, () -> Lion.Options.of(0.1).withBetas(1, 0.99));
+    assertThrows(ArgumentException.class, () -> Lion.Options.of(0.1).withWeightDecay(-1));
+  }
+
+  @Test
+  void aResumedLionContinuesBitForBit() {
+    Tensor p = Tensor.of(new float[] {0.3f, -0.7f, 1.9f}).requiresGrad(true);
+    Optimizer straight = new Lion(List.of(p), 0.01);
+    for (int i = 0; i < 3; i++) {
+      setGrad(p);
+      straight.step();
+    }
+    Map<String, Tensor> saved = new HashMap<>();
+    straight.stateDict().forEach((k, v) -> saved.put(k, v.copy()));
+    assertTrue(saved.containsKey("group0.param0.exp_avg"), () -> saved.keySet().toString());
+    Tensor q = p.detach().copy().requiresGrad(true);
+    Optimizer resumed = new Lion(List.of(q), 1);
+    resumed.loadStateDict(saved);
+    // Against the average: without it the sign would be the other one.
+    for (Tensor t : new Tensor[] {p, q}) {
+      t.setGrad(t.sign().mul(-1e-3));
+    }
+    straight.step();
+    resumed.step();
+    assertArrayEquals(p.toFloats(), q.toFloats());
+  }
+
+  @Test
   void aParameterWithoutGradientStaysAsItIs() {
     Tensor[] p = {param(1, 2), param(3), param(4), param(5, 6, 7)};
     Tensor[] alone = {param(1, 2), param(3), param(4), param(5, 6, 7)};

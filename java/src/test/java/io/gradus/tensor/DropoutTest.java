@@ -10,11 +10,15 @@ import io.gradus.core.DType;
 import io.gradus.core.DTypeException;
 import io.gradus.core.ShapeException;
 import io.gradus.testing.Nd;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Dropout by element and by channel. */
+/** Dropout by element and by channel, alone or between a bias and a residual. */
 class DropoutTest extends OpTestCase {
+  private static final String BIAS_RESIDUAL =
+      "Dropout.biasDropoutResidual(Tensor,Tensor,Tensor,double,boolean)";
+
   /** The generator was just seeded: its first stream; sixteen bits resolve p. */
   private static double kept(double x, long index, double p) {
     return DropoutMask.keeps(SEED, 0, index, (int) Math.rint(p * 65536)) ? x / (1 - p) : 0;
@@ -95,6 +99,42 @@ class DropoutTest extends OpTestCase {
         .onShapes(-2, 2);
   }
 
+  private static OpSpec biasResidual(double p, boolean bias, boolean residual) {
+    OpSpec spec =
+        OpSpec.op(BIAS_RESIDUAL)
+            .variant(p, bias ? "bias" : "no bias", residual ? "residual" : "no residual")
+            .apply(
+                in ->
+                    Dropout.biasDropoutResidual(
+                        in[0], bias ? in[1] : null, residual ? in[bias ? 2 : 1] : null, p, true))
+            .gives(
+                in -> {
+                  Nd x = bias ? Nd.zip(in[0], in[1], Double::sum) : in[0];
+                  Nd dropped = p == 0 ? x : elements(x, p);
+                  return residual ? Nd.zip(dropped, in[bias ? 2 : 1], Double::sum) : dropped;
+                })
+            .random();
+    List<Operand> inputs = new ArrayList<>();
+    for (long[] shape :
+        new long[][] {{7}, {2, 3}, {1, 1}, {8, 1}, {3, 5, 3}, {0, 2}, {2, 0}, {17, 1500}}) {
+      inputs.add(Operand.x(shape));
+    }
+    inputs.add(Operand.x(4, 5).transposed());
+    inputs.add(Operand.x(3, 4).sliced());
+    inputs.add(Operand.x(2, 3).expanded());
+    for (Operand x : inputs) {
+      List<Operand> operands = new ArrayList<>(List.of(x));
+      if (bias) {
+        operands.add(Operand.x(x.dim(-1)).sliced());
+      }
+      if (residual) {
+        operands.add(x);
+      }
+      spec.on(operands.toArray(new Operand[0]));
+    }
+    return spec;
+  }
+
   @Override
   protected List<OpSpec> specs() {
     Tensor x = Tensor.ones(2, 3);
@@ -112,6 +152,29 @@ class DropoutTest extends OpTestCase {
                 () -> Dropout.dropout(Tensor.arange(3), 0.5, true)),
         spec(0.1, false),
         certain(),
+        biasResidual(0.5, true, true)
+            .refuses(
+                ArgumentException.class,
+                "[biasDropoutResidual] p is -0.1",
+                () -> Dropout.biasDropoutResidual(x, null, null, -0.1, true))
+            .refuses(
+                ShapeException.class,
+                "[biasDropoutResidual] bias [2] must have one element for each of the 3 columns",
+                () -> Dropout.biasDropoutResidual(x, Tensor.ones(2), null, 0.1, true))
+            .refuses(
+                ShapeException.class,
+                "[biasDropoutResidual] residual [3] must have the shape of x [2, 3]",
+                () -> Dropout.biasDropoutResidual(x, null, Tensor.ones(3), 0.1, true))
+            .refuses(
+                DTypeException.class,
+                "[biasDropoutResidual] x is FLOAT32 but bias is FLOAT64",
+                () ->
+                    Dropout.biasDropoutResidual(
+                        x, Tensor.ones(3).to(DType.FLOAT64), null, 0.1, true)),
+        biasResidual(0.1, false, true),
+        biasResidual(0.3, true, false),
+        biasResidual(0.2, false, false),
+        biasResidual(0, true, true),
         spec(0.25, true)
             .refuses(
                 ShapeException.class,
@@ -126,6 +189,9 @@ class DropoutTest extends OpTestCase {
     assertSame(x, Dropout.dropout(x, 0.5, false));
     assertSame(x, Dropout.dropout(x, 0, true));
     assertSame(x, Dropout.dropoutChannels(x, 0.5, false));
+    assertArrayEquals(
+        x.mul(2).toFloats(), Dropout.biasDropoutResidual(x, null, x, 0.5, false).toFloats());
+    Dropout.biasDropoutResidual(x, null, null, 0, true);
     assertEquals(0, generator.offset());
     Dropout.dropout(x, 0.5, true);
     assertEquals(1, generator.offset());

@@ -32,7 +32,17 @@ class JavadocSectionsTest {
           "TensorUpdates");
 
   private static final List<String> GROUPS =
-      List.of("Conv", "Pool", "Norm", "Loss", "Softmax", "Dropout", "Embedding", "Linear");
+      List.of(
+          "Conv",
+          "Pool",
+          "Norm",
+          "Loss",
+          "Softmax",
+          "Dropout",
+          "Embedding",
+          "Linear",
+          "Attention",
+          "Image");
 
   /** A public operation of a top-level type: its indentation tells it from those of nested ones. */
   private static final Pattern OPERATION =

@@ -31,6 +31,11 @@ public final class Tolerances {
     };
   }
 
+  /** What one rounding to a 16-bit type may cost, relatively. */
+  public static double rounding(DType dtype) {
+    return dtype == DType.BFLOAT16 ? 0x1p-8 : 0x1p-11;
+  }
+
   /** Fails where an element is farther from the expected one than the type allows. */
   public static void assertClose(
       String what, double[] expected, double[] actual, DType dtype, double factor) {

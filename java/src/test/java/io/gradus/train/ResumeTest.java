@@ -8,11 +8,13 @@ import io.gradus.core.ArgumentException;
 import io.gradus.io.Checkpoint;
 import io.gradus.nn.Module;
 import io.gradus.optim.AdamW;
+import io.gradus.optim.LossScaler;
 import io.gradus.optim.Optimizer;
 import io.gradus.optim.Plateau;
 import io.gradus.optim.SGD;
 import io.gradus.optim.Schedule;
 import io.gradus.tensor.Generator;
+import io.gradus.tensor.Precision;
 import io.gradus.tensor.Tensor;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -86,6 +88,16 @@ class ResumeTest {
       Optimizer configure(Trainer.Builder run, Module model) {
         // Nothing can improve by so much: the first epoch is the best, and the third the last.
         run.earlyStopping(new EarlyStopping(2, 100));
+        return new AdamW(model.parameters(), 3e-3);
+      }
+    },
+    FP16 {
+      @Override
+      Optimizer configure(Trainer.Builder run, Module model) {
+        // The first steps overflow; later the scale grows and overflows again.
+        run.precision(Precision.FP16)
+            .lossScale(LossScaler.Options.DEFAULT.withInitial(0x1p21).withInterval(3))
+            .clipNorm(1);
         return new AdamW(model.parameters(), 3e-3);
       }
     },
@@ -196,6 +208,10 @@ class ResumeTest {
     Run plateau = new Run(Recipe.PLATEAU, folder.resolve("plateau"), false, new Notes());
     plateau.trainer.fit();
     assertTrue(plateau.optimizer.lr() < 0.02, () -> "rate " + plateau.optimizer.lr());
+    Run half = new Run(Recipe.FP16, folder.resolve("half"), false, new Notes());
+    half.trainer.fit();
+    long steps = half.optimizer.stateDict().get("group0.step").toLongs()[0];
+    assertTrue(steps > EPOCHS * BATCHES / 2 && steps < EPOCHS * BATCHES, () -> steps + " steps");
   }
 
   @Test

@@ -1,8 +1,12 @@
 package io.gradus.backend.reference;
 
+import static io.gradus.backend.reference.HeapArrays.at;
+import static io.gradus.backend.reference.HeapArrays.floats;
+
 import io.gradus.backend.Buffer;
 import io.gradus.backend.DropoutMask;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** Dropout in float32; {@link DropoutMask} says which bits decide. */
 final class DropoutKernels {
@@ -38,6 +42,52 @@ final class DropoutKernels {
       float[] out = new float[BLOCK];
       blocks(in, -whole * BLOCK, out, -whole * BLOCK, whole, whole + 1);
       System.arraycopy(out, 0, y, yAt + whole * BLOCK, left);
+    }
+  }
+
+  /** y = dropout(x + bias) + residual, in pieces that stay in the cache. */
+  void biasResidual(
+      Parallel pool,
+      Buffer x,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      int cols) {
+    int n = HeapArrays.length(x);
+    pool.range(
+        (n + BLOCK - 1) / BLOCK,
+        BLOCKS_PER_TASK,
+        (from, to) -> {
+          int first = from * BLOCK;
+          int count = Math.min(n, to * BLOCK) - first;
+          float[] piece = new float[(to - from) * BLOCK];
+          System.arraycopy(floats(x), at(x) + first, piece, 0, count);
+          if (bias != null) {
+            addRepeated(floats(bias), at(bias), cols, piece, first, count);
+          }
+          blocks(piece, -first, piece, -first, from, to);
+          if (residual != null) {
+            float[] other = floats(residual);
+            int otherAt = at(residual) + first;
+            for (int j = 0; j < count; j++) {
+              piece[j] += other[otherAt + j];
+            }
+          }
+          System.arraycopy(piece, 0, floats(y), at(y) + first, count);
+        });
+  }
+
+  /** Adds a row to a piece of a matrix that starts at element {@code first} of it. */
+  private static void addRepeated(
+      float[] row, int rowAt, int cols, float[] piece, int first, int count) {
+    int col = first % cols;
+    for (int j = 0; j < count; ) {
+      int run = Math.min(cols - col, count - j);
+      for (int k = 0; k < run; k++) {
+        piece[j + k] += row[rowAt + col + k];
+      }
+      j += run;
+      col = 0;
     }
   }
 

@@ -1,6 +1,7 @@
 package io.gradus.backend.reference;
 
 import io.gradus.backend.Allocator;
+import io.gradus.backend.AllocatorStatistics;
 import io.gradus.backend.LeakDetector;
 import io.gradus.core.DType;
 import io.gradus.core.GradusException;
@@ -9,6 +10,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,7 +44,9 @@ final class HeapAllocator extends Allocator {
   private final long limitBytes;
   private final Source source;
   private final Map<SizeClass, ArrayDeque<Object>> cache = new LinkedHashMap<>(64, 0.75f, true);
+  private final AtomicLong systemCalls = new AtomicLong();
   private long cachedBytes;
+  private long hits;
 
   /** An allocator that keeps at most {@code limitBytes} bytes of freed arrays. */
   HeapAllocator(long limitBytes, Source source) {
@@ -53,6 +57,18 @@ final class HeapAllocator extends Allocator {
   /** An allocator that keeps at most a quarter of the largest heap. */
   HeapAllocator() {
     this(Runtime.getRuntime().maxMemory() / 4, HeapArrays::newArray);
+  }
+
+  @Override
+  public synchronized AllocatorStatistics statistics() {
+    return new AllocatorStatistics(
+        liveBytes(),
+        liveCount(),
+        peakBytes(),
+        cachedBytes,
+        liveBytes() + cachedBytes,
+        hits,
+        systemCalls.get());
   }
 
   /** Bytes of freed arrays kept for reuse. */
@@ -117,6 +133,7 @@ final class HeapAllocator extends Allocator {
     Object array = free == null ? null : free.pollLast();
     if (array != null) {
       cachedBytes -= (long) capacity * dtype.bytes();
+      hits++;
     }
     return array;
   }
@@ -148,6 +165,7 @@ final class HeapAllocator extends Allocator {
    * their arrays are free only after the cleaner's thread has run.
    */
   private Object allocateArray(DType dtype, int capacity) {
+    systemCalls.incrementAndGet();
     try {
       return source.newArray(dtype, capacity);
     } catch (OutOfMemoryError first) {

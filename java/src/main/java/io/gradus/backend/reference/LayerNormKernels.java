@@ -48,7 +48,7 @@ final class LayerNormKernels {
         });
   }
 
-  private static float[] orElse(@Nullable Buffer values, int n, float absent) {
+  static float[] orElse(@Nullable Buffer values, int n, float absent) {
     if (values != null) {
       return Arrays.copyOfRange(floats(values), at(values), at(values) + n);
     }
@@ -57,7 +57,7 @@ final class LayerNormKernels {
     return out;
   }
 
-  private static double squares(float[] x, int at, double center, int n) {
+  static double squares(float[] x, int at, double center, int n) {
     double s0 = 0;
     double s1 = 0;
     double s2 = 0;
@@ -150,7 +150,7 @@ final class LayerNormKernels {
     store(parts, n, n, gradBias);
   }
 
-  private static double dot(float[] a, float[] b, int n) {
+  static double dot(float[] a, float[] b, int n) {
     double s0 = 0;
     double s1 = 0;
     double s2 = 0;
@@ -168,7 +168,7 @@ final class LayerNormKernels {
     return (s0 + s1) + (s2 + s3);
   }
 
-  private static void gradient(
+  static void gradient(
       float[] h,
       float[] normal,
       float level,
@@ -183,7 +183,7 @@ final class LayerNormKernels {
   }
 
   /** The sum of the tasks' parts, in their order. */
-  private static void store(double[][] parts, int first, int n, @Nullable Buffer target) {
+  static void store(double[][] parts, int first, int n, @Nullable Buffer target) {
     if (target == null) {
       return;
     }

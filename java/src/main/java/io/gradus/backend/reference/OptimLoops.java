@@ -109,6 +109,26 @@ final class OptimLoops {
     }
   }
 
+  static void lion(
+      float[] g,
+      float[] p,
+      float[] m,
+      int from,
+      int to,
+      float kept,
+      float rate,
+      float past,
+      float share,
+      float decay,
+      float share2) {
+    for (int i = from; i < to; i++) {
+      float mean = m[i];
+      float d = g[i];
+      m[i] = decay * mean + share2 * d;
+      p[i] = p[i] * kept - rate * Math.signum(past * mean + share * d);
+    }
+  }
+
   static double sumOfSquares(float[] a, int from, int to) {
     double s0 = 0;
     double s1 = 0;

@@ -29,6 +29,9 @@ public final class ReferenceBackend
         ReferenceNorm,
         ReferenceDropout,
         ReferenceSoftmax,
+        ReferenceAttention,
+        ReferenceScan,
+        ReferenceImage,
         ReferenceLoss,
         ReferenceOptim {
   private final HeapAllocator allocator = new HeapAllocator();

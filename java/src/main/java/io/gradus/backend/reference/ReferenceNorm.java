@@ -147,4 +147,105 @@ interface ReferenceNorm extends NormOps {
           gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
     }
   }
+
+  @Override
+  default void groupNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      Buffer y,
+      Buffer mean,
+      Buffer invStd,
+      long samples,
+      long positions,
+      long channels,
+      long groups,
+      double eps) {
+    if (isFloat(x, mean, weight, bias)) {
+      GroupNormKernels.forward(
+          pool(), x, weight, bias, y, mean, invStd, samples, positions, channels, groups, eps);
+    } else {
+      NormOps.super.groupNormForward(
+          x, weight, bias, y, mean, invStd, samples, positions, channels, groups, eps);
+    }
+  }
+
+  @Override
+  default void groupNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      long samples,
+      long positions,
+      long channels,
+      long groups) {
+    if (isFloat(x, gradY, mean, weight)) {
+      GroupNormKernels.backward(
+          pool(),
+          gradY,
+          x,
+          mean,
+          invStd,
+          weight,
+          gradX,
+          gradWeight,
+          gradBias,
+          samples,
+          positions,
+          channels,
+          groups);
+    } else {
+      NormOps.super.groupNormBackward(
+          gradY,
+          x,
+          mean,
+          invStd,
+          weight,
+          gradX,
+          gradWeight,
+          gradBias,
+          samples,
+          positions,
+          channels,
+          groups);
+    }
+  }
+
+  @Override
+  default void rmsNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      Buffer y,
+      Buffer invRms,
+      long rows,
+      long cols,
+      double eps) {
+    if (isFloat(x, invRms, weight)) {
+      RmsNormKernels.forward(pool(), x, weight, y, invRms, rows, cols, eps);
+    } else {
+      NormOps.super.rmsNormForward(x, weight, y, invRms, rows, cols, eps);
+    }
+  }
+
+  @Override
+  default void rmsNormBackward(
+      Buffer gradY,
+      Buffer x,
+      Buffer invRms,
+      @Nullable Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      long rows,
+      long cols) {
+    if (isFloat(x, gradY, invRms, weight)) {
+      RmsNormKernels.backward(pool(), gradY, x, invRms, weight, gradX, gradWeight, rows, cols);
+    } else {
+      NormOps.super.rmsNormBackward(gradY, x, invRms, weight, gradX, gradWeight, rows, cols);
+    }
+  }
 }

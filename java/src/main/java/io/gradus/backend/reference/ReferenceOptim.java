@@ -172,6 +172,38 @@ interface ReferenceOptim extends OptimOps {
   }
 
   @Override
+  default void lion(
+      Buffer grad,
+      Buffer param,
+      Buffer mean,
+      Buffer lr,
+      long n,
+      double beta1,
+      double beta2,
+      double weightDecay) {
+    if (!fits(grad, param, mean)) {
+      OptimOps.super.lion(grad, param, mean, lr, n, beta1, beta2, weightDecay);
+      return;
+    }
+    float[] g = floats(grad);
+    float[] p = floats(param);
+    int o = at(param);
+    float[] m = floats(mean);
+    float rate = (float) number(lr);
+    float kept = (float) (1 - number(lr) * weightDecay);
+    float past = (float) beta1;
+    float share = (float) (1 - beta1);
+    float decay = (float) beta2;
+    float share2 = (float) (1 - beta2);
+    pool()
+        .range(
+            n,
+            GRAIN,
+            (from, to) ->
+                OptimLoops.lion(g, p, m, o + from, o + to, kept, rate, past, share, decay, share2));
+  }
+
+  @Override
   default void sumOfSquares(Buffer x, Buffer out, long n) {
     if (x.dtype() != DType.FLOAT32) {
       OptimOps.super.sumOfSquares(x, out, n);

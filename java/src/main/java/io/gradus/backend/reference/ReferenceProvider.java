@@ -20,6 +20,11 @@ public final class ReferenceProvider implements BackendProvider {
   public ReferenceProvider() {}
 
   @Override
+  public boolean knows(String type) {
+    return type.equals(Device.cpu().type());
+  }
+
+  @Override
   public List<DeviceInfo> devices() {
     String threads = System.getProperty(THREADS);
     String count = threads == null ? String.valueOf(availableProcessors()) : threads.strip();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.gradus.backend.AllocatorStatistics;
 import io.gradus.backend.LeakDetector;
 import io.gradus.backend.Memory;
 import io.gradus.core.ArgumentException;
@@ -176,5 +177,17 @@ class HeapAllocatorTest {
     recovering.allocate(DType.FLOAT32, 100_000).release();
     assertEquals(1000, recovering.allocate(DType.FLOAT64, 1000).length());
     assertEquals(0, recovering.cachedBytes());
+  }
+
+  @Test
+  void statisticsCountHitsAndNewArrays() {
+    HeapAllocator allocator = new HeapAllocator(1 << 20, HeapArrays::newArray);
+    Memory first = allocator.allocate(DType.FLOAT32, 1024);
+    first.release();
+    Memory second = allocator.allocate(DType.FLOAT32, 1024);
+    Memory third = allocator.allocate(DType.FLOAT32, 1024);
+    second.release();
+    assertEquals(new AllocatorStatistics(4096, 1, 8192, 4096, 8192, 1, 2), allocator.statistics());
+    third.release();
   }
 }

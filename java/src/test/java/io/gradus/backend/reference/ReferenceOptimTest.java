@@ -142,6 +142,12 @@ class ReferenceOptimTest {
   }
 
   @Test
+  void lionAgreesWithItsComposedForm() {
+    agree((o, b) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0.2));
+    agree((o, b) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0));
+  }
+
+  @Test
   void sumOfSquaresKeepsWhatFloatsWouldLose() {
     for (int n : SIZES) {
       // The squares overflow a float, and most are below its resolution of the sum.

@@ -1,0 +1,45 @@
+package io.gradus.backend;
+
+/**
+ * The two orders of x [samples, positions, channels] in group normalisation: as it is stored, and
+ * with the elements of every group of channels in one line, [samples, groups, positions, channels /
+ * groups].
+ */
+final class ChannelGroups {
+  private final Primitives primitives;
+  private final long[] shape;
+  private final long[] stored;
+  private final long[] dense;
+
+  ChannelGroups(Primitives primitives, long samples, long positions, long channels, long groups) {
+    this.primitives = primitives;
+    long size = channels / groups;
+    shape = new long[] {samples, groups, positions, size};
+    stored = new long[] {positions * channels, size, channels, 1};
+    dense = new long[] {positions * channels, positions * size, size, 1};
+  }
+
+  /** Number of groups of all samples. */
+  long lines() {
+    return shape[0] * shape[1];
+  }
+
+  /** Elements of a group. */
+  long length() {
+    return shape[2] * shape[3];
+  }
+
+  /** From the stored order to lines. */
+  Buffer gather(Scratch scratch, Buffer x) {
+    Buffer out = scratch.take(x.dtype(), x.length());
+    primitives.copy(x, stored, out, dense, shape);
+    return out;
+  }
+
+  /** From lines to the stored order. */
+  Buffer spread(Scratch scratch, Buffer lines) {
+    Buffer out = scratch.take(lines.dtype(), lines.length());
+    primitives.copy(lines, dense, out, stored, shape);
+    return out;
+  }
+}

@@ -1,0 +1,192 @@
+package io.gradus.backend.plugin;
+
+import io.gradus.backend.Buffer;
+import io.gradus.backend.OptimOps;
+import io.gradus.backend.plugin.jni.Native;
+import org.jspecify.annotations.Nullable;
+
+/** Optimizer steps, each a single launch over the arena. */
+interface PluginOptim extends PluginCalls, OptimOps {
+  @Override
+  default void sgd(
+      Buffer grad,
+      Buffer param,
+      @Nullable Buffer velocity,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double momentum,
+      double dampening,
+      double weightDecay,
+      boolean nesterov) {
+    Call c = call();
+    long scalars = c.struct().put(momentum).put(dampening).put(weightDecay).put(nesterov).address();
+    c.require(
+        Native.gr_sgd(
+            c.at(grad),
+            c.at(param),
+            c.at(velocity),
+            c.at(lr),
+            c.at(step),
+            n,
+            scalars,
+            0,
+            Call.type(param),
+            stream()));
+  }
+
+  @Override
+  default void adam(
+      Buffer grad,
+      Buffer param,
+      Buffer mean,
+      Buffer variance,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double beta1,
+      double beta2,
+      double eps,
+      double weightDecay,
+      boolean decoupled) {
+    Call c = call();
+    long scalars =
+        c.struct().put(beta1).put(beta2).put(eps).put(weightDecay).put(decoupled).address();
+    c.require(
+        Native.gr_adam(
+            c.at(grad),
+            c.at(param),
+            c.at(mean),
+            c.at(variance),
+            c.at(lr),
+            c.at(step),
+            n,
+            scalars,
+            0,
+            Call.type(param),
+            stream()));
+  }
+
+  @Override
+  default void rmsProp(
+      Buffer grad,
+      Buffer param,
+      Buffer square,
+      @Nullable Buffer mean,
+      @Nullable Buffer velocity,
+      Buffer lr,
+      long n,
+      double alpha,
+      double eps,
+      double momentum,
+      double weightDecay) {
+    Call c = call();
+    long scalars = c.struct().put(alpha).put(eps).put(momentum).put(weightDecay).address();
+    c.require(
+        Native.gr_rms_prop(
+            c.at(grad),
+            c.at(param),
+            c.at(square),
+            c.at(mean),
+            c.at(velocity),
+            c.at(lr),
+            n,
+            scalars,
+            0,
+            Call.type(param),
+            stream()));
+  }
+
+  @Override
+  default void adagrad(
+      Buffer grad,
+      Buffer param,
+      Buffer sum,
+      Buffer lr,
+      Buffer step,
+      long n,
+      double lrDecay,
+      double eps,
+      double weightDecay) {
+    Call c = call();
+    long scalars = c.struct().put(lrDecay).put(eps).put(weightDecay).address();
+    c.require(
+        Native.gr_adagrad(
+            c.at(grad),
+            c.at(param),
+            c.at(sum),
+            c.at(lr),
+            c.at(step),
+            n,
+            scalars,
+            0,
+            Call.type(param),
+            stream()));
+  }
+
+  @Override
+  default void lion(
+      Buffer grad,
+      Buffer param,
+      Buffer mean,
+      Buffer lr,
+      long n,
+      double beta1,
+      double beta2,
+      double weightDecay) {
+    Call c = call();
+    long scalars = c.struct().put(beta1).put(beta2).put(weightDecay).address();
+    c.require(
+        Native.gr_lion(
+            c.at(grad),
+            c.at(param),
+            c.at(mean),
+            c.at(lr),
+            n,
+            scalars,
+            0,
+            Call.type(param),
+            stream()));
+  }
+
+  @Override
+  default void sumOfSquares(Buffer x, Buffer out, long n) {
+    Call c = call();
+    int type = Call.type(x);
+    try (Room room = room(Native.gr_sum_of_squares_scratch(n, type, stream()))) {
+      c.require(
+          Native.gr_sum_of_squares(
+              c.at(x), c.at(out), room.address(), room.bytes(), n, type, stream()));
+    }
+  }
+
+  @Override
+  default void unscaleCheck(Buffer grad, Buffer foundInf, Buffer gradScale, long n) {
+    Call c = call();
+    c.require(
+        Native.gr_unscale_check(
+            c.at(grad), c.at(foundInf), c.at(gradScale), n, Call.type(grad), stream()));
+  }
+
+  @Override
+  default void lossScaleUpdate(
+      Buffer scale,
+      @Nullable Buffer inverse,
+      Buffer growthTracker,
+      Buffer foundInf,
+      double growth,
+      double backoff,
+      long interval) {
+    Call c = call();
+    c.require(
+        Native.gr_loss_scale_update(
+            c.at(scale),
+            c.at(inverse),
+            c.at(growthTracker),
+            c.at(foundInf),
+            growth,
+            backoff,
+            interval,
+            stream()));
+  }
+}

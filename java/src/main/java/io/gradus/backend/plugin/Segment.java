@@ -1,0 +1,44 @@
+package io.gradus.backend.plugin;
+
+/**
+ * One piece of memory of the system, cut into blocks from its start. It can be returned only as a
+ * whole. Guarded by its allocator.
+ */
+final class Segment {
+  final BlockPool pool;
+  final long address;
+  final long bytes;
+  private long cut;
+  private int live;
+
+  Segment(BlockPool pool, long address, long bytes) {
+    this.pool = pool;
+    this.address = address;
+    this.bytes = bytes;
+  }
+
+  boolean hasRoom(long wanted) {
+    return cut + wanted <= bytes;
+  }
+
+  /** The next block, handed out. */
+  Block cut(long wanted) {
+    Block block = new Block(address + cut, wanted, this);
+    cut += wanted;
+    live++;
+    return block;
+  }
+
+  void handedOut() {
+    live++;
+  }
+
+  void returned() {
+    live--;
+  }
+
+  /** Whether all of its blocks were returned. */
+  boolean isIdle() {
+    return live == 0;
+  }
+}

@@ -1,0 +1,147 @@
+package io.gradus.tensor;
+
+import io.gradus.backend.Backend;
+import io.gradus.backend.Buffer;
+import io.gradus.core.DType;
+import io.gradus.core.Shape;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Group normalisation as one node of the graph. Inputs: x, then weight and bias, those that there
+ * are.
+ */
+final class GroupNormFunction extends Function {
+  private final long groups;
+  private final double eps;
+  private final int weightAt;
+  private final int biasAt;
+  private DType biasType = DType.FLOAT32;
+
+  GroupNormFunction(String name, long groups, double eps, boolean hasWeight, boolean hasBias) {
+    super(name);
+    this.groups = groups;
+    this.eps = eps;
+    this.weightAt = hasWeight ? 1 : -1;
+    this.biasAt = hasBias ? (hasWeight ? 2 : 1) : -1;
+  }
+
+  private static @Nullable Buffer buffer(@Nullable Tensor t) {
+    return t == null ? null : t.contiguous().buffer();
+  }
+
+  private static long positions(Tensor x) {
+    return x.shape().product(1, x.rank() - 1);
+  }
+
+  @Override
+  protected Tensor[] forward(Tensor... in) {
+    Tensor x = in[0].contiguous();
+    Backend backend = x.backend();
+    Shape perGroup = Shape.of(x.size(0), groups);
+    Tensor mean = Tensor.empty(backend, Norm.statistics(x), perGroup);
+    Tensor invStd = Tensor.empty(backend, Norm.statistics(x), perGroup);
+    Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
+    if (x.numel() > 0) {
+      backend.groupNormForward(
+          x.buffer(),
+          buffer(weightAt < 0 ? null : in[weightAt]),
+          buffer(biasAt < 0 ? null : in[biasAt]),
+          y.buffer(),
+          mean.buffer(),
+          invStd.buffer(),
+          x.size(0),
+          positions(x),
+          x.size(-1),
+          groups,
+          eps);
+    }
+    save(in[0], mean, invStd);
+    if (weightAt > 0) {
+      save(in[weightAt]);
+    }
+    if (biasAt > 0) {
+      biasType = in[biasAt].dtype();
+    }
+    return new Tensor[] {y};
+  }
+
+  @Override
+  protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
+    @Nullable Tensor[] out = new Tensor[inputCount()];
+    Tensor g = grads[0];
+    if (g != null && (GradMode.isEnabled() || g.numel() == 0)) {
+      compose(g, out);
+    } else if (g != null) {
+      fused(g.contiguous(), out);
+    }
+    return out;
+  }
+
+  private void fused(Tensor g, @Nullable Tensor[] out) {
+    Tensor x = saved(0).contiguous();
+    Backend backend = x.backend();
+    Shape row = Shape.of(x.size(-1));
+    @Nullable Tensor weight = weightAt < 0 ? null : saved(3);
+    @Nullable Tensor gradX = needsGrad(0) ? Tensor.empty(backend, x.dtype(), x.shape()) : null;
+    @Nullable Tensor gradWeight =
+        weight != null && needsGrad(weightAt) ? Tensor.empty(backend, weight.dtype(), row) : null;
+    @Nullable Tensor gradBias =
+        biasAt > 0 && needsGrad(biasAt) ? Tensor.empty(backend, biasType, row) : null;
+    backend.groupNormBackward(
+        g.buffer(),
+        x.buffer(),
+        saved(1).buffer(),
+        saved(2).buffer(),
+        buffer(weight),
+        buffer(gradX),
+        buffer(gradWeight),
+        buffer(gradBias),
+        x.size(0),
+        positions(x),
+        x.size(-1),
+        groups);
+    store(out, gradX, gradWeight, gradBias);
+  }
+
+  /** The same in tensor expressions on [N, positions, groups, channels of a group]. */
+  private void compose(Tensor gradient, @Nullable Tensor[] out) {
+    Tensor x = saved(0);
+    DType dtype = Norm.statistics(x);
+    long size = x.size(-1) / groups;
+    long[] split = {x.size(0), positions(x), groups, size};
+    Tensor g = gradient.to(dtype).reshape(split);
+    Tensor wide = x.to(dtype).reshape(split);
+    Tensor distance = wide.sub(wide.mean(true, 1, 3));
+    Tensor invStd = distance.square().mean(true, 1, 3).add(eps).rsqrt();
+    Tensor normalised = distance.mul(invStd);
+    @Nullable Tensor weight = weightAt < 0 ? null : saved(3);
+    @Nullable Tensor gradX = null;
+    if (needsGrad(0)) {
+      Tensor h = weight == null ? g : g.mul(weight.to(dtype).reshape(groups, size));
+      Tensor along = normalised.mul(h.mul(normalised).mean(true, 1, 3));
+      Tensor inner = h.sub(h.mean(true, 1, 3)).sub(along).mul(invStd);
+      gradX = inner.reshape(x.shape().dims()).to(x.dtype());
+    }
+    @Nullable Tensor gradWeight =
+        weight != null && needsGrad(weightAt)
+            ? g.mul(normalised).sum(0, 1).reshape(x.size(-1)).to(weight.dtype())
+            : null;
+    @Nullable Tensor gradBias =
+        biasAt > 0 && needsGrad(biasAt) ? g.sum(0, 1).reshape(x.size(-1)).to(biasType) : null;
+    store(out, gradX, gradWeight, gradBias);
+  }
+
+  private void store(
+      @Nullable Tensor[] out,
+      @Nullable Tensor gradX,
+      @Nullable Tensor gradWeight,
+      @Nullable Tensor gradBias) {
+    out[0] = gradX;
+    if (weightAt > 0) {
+      out[weightAt] = gradWeight;
+    }
+    if (biasAt > 0) {
+      out[biasAt] = gradBias;
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/* Two-dimensional convolution of images [n, h, w, c] with weights [o, kh, kw, c / groups], as cross-correlation:
+ *
+ *   y[n, i, j, o] = sum over u, v, k of w[o, u, v, k]
+ *       x[n, i stride_h + u dilation_h - pad_h, j stride_w + v dilation_w - pad_w, g(o) + k]
+ *
+ * where x is 0 outside of its borders and g(o) is the first channel of o's group. FLOAT32, BFLOAT16 and FLOAT16 sum in float32,
+ * FLOAT64 in float64; results are rounded once. Every sum has an order that depends on the shape and on the alignment of the
+ * addresses (16 bytes or less) alone. GR_UNSUPPORTED: 2^31 pixels or weights (nearly), or more than 16383 groups.
+ */
+#ifndef GRADUS_CONV_H
+#define GRADUS_CONV_H
+
+#include "gradus/abi.h"
+
+/* A convolution. Host memory. */
+typedef struct gr_conv {
+  int64_t n, h, w, c; /* x */
+  int64_t o, kh, kw;  /* weights: [o, kh, kw, c / groups] */
+  int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  int64_t oh, ow;     /* y: [n, oh, ow, o] */
+  int64_t activation; /* gr_activation; forward only */
+  int64_t precision;  /* gr_precision */
+  int64_t accumulate; /* 1: the result is added to what the output holds (after the activation), 0: it replaces it */
+} gr_conv;
+
+GR_BEGIN
+
+/* y = activation(conv(x, w) + bias + residual). bias [o], residual [n, oh, ow, o], both optional.
+ * statistics (optional): [2, o], mean and biased variance over n, oh, ow of what y holds when there is neither activation nor
+ * accumulation; float64 for FLOAT64, float32 otherwise.
+ * scratch: gr_conv2d_forward_scratch bytes, aligned to 16. shape: host address of a gr_conv. */
+int gr_conv2d_forward(int64_t x, int64_t w, int64_t bias, int64_t residual, int64_t y, int64_t statistics, int64_t scratch,
+                      int64_t scratch_bytes, int64_t shape, int32_t dtype, int64_t stream);
+
+/* gradX [n, h, w, c] from gradY [n, oh, ow, o]: the transposed convolution. */
+int gr_conv2d_backward_input(int64_t grad_y, int64_t w, int64_t grad_x, int64_t scratch, int64_t scratch_bytes, int64_t shape,
+                             int32_t dtype, int64_t stream);
+
+/* gradW [o, kh, kw, c / groups] from x and gradY. */
+int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad_w, int64_t scratch, int64_t scratch_bytes, int64_t shape,
+                              int32_t dtype, int64_t stream);
+
+/* Bytes of scratch memory, whatever the optional operands. */
+int64_t gr_conv2d_forward_scratch(int64_t shape, int32_t dtype, int64_t stream);
+int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype, int64_t stream);
+int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t stream);
+
+#define GR_CONV_FUNCTIONS(F)                                                                                             \
+  F(conv2d_forward) F(conv2d_backward_input) F(conv2d_backward_weight) F(conv2d_forward_scratch)                        \
+  F(conv2d_backward_input_scratch) F(conv2d_backward_weight_scratch)
+
+GR_END
+
+#endif

@@ -1,0 +1,394 @@
+// Convolution against loops in float64. One declaration of a shape runs forward with every epilogue and both backward products.
+
+#include "gradus/conv.h"
+#include "kernels/arrays.h"
+
+namespace {
+
+using gradus::bfloat16;
+using gradus::float16;
+using test::Array;
+
+struct Shape : gr_conv {
+  Shape(int64_t n_, int64_t h_, int64_t w_, int64_t c_, int64_t o_, int64_t kh_, int64_t kw_) : gr_conv{} {
+    n = n_, h = h_, w = w_, c = c_, o = o_, kh = kh_, kw = kw_;
+    stride_h = stride_w = dilation_h = dilation_w = groups = 1;
+    sized();
+  }
+  Shape& stride(int64_t a, int64_t b) { return stride_h = a, stride_w = b, sized(); }
+  Shape& pad(int64_t a, int64_t b) { return pad_h = a, pad_w = b, sized(); }
+  Shape& dilate(int64_t a, int64_t b) { return dilation_h = a, dilation_w = b, sized(); }
+  Shape& grouped(int64_t g) { return groups = g, *this; }
+  Shape& with(gr_precision p) { return precision = p, *this; }
+  Shape& sized() {
+    auto extent = [](int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+      int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1;
+      return room < 0 ? 0 : room / stride + 1;
+    };
+    oh = extent(h, kh, stride_h, pad_h, dilation_h);
+    ow = extent(w, kw, stride_w, pad_w, dilation_w);
+    return *this;
+  }
+  int64_t address() const { return int64_t(reinterpret_cast<uintptr_t>(static_cast<const gr_conv*>(this))); }
+  int64_t cg() const { return c / groups; }
+  int64_t x_size() const { return n * h * w * c; }
+  int64_t y_size() const { return n * oh * ow * o; }
+  int64_t w_size() const { return o * kh * kw * cg(); }
+
+  // f(index of y, index of x, index of w) for every product of the convolution.
+  template <class F>
+  void each(F f) const {
+    int64_t og = o / groups;
+    for (int64_t in = 0; in < n; in++)
+      for (int64_t i = 0; i < oh; i++)
+        for (int64_t u = 0; u < kh; u++) {
+          int64_t row = i * stride_h + u * dilation_h - pad_h;
+          if (row < 0 || row >= h) continue;
+          for (int64_t j = 0; j < ow; j++)
+            for (int64_t v = 0; v < kw; v++) {
+              int64_t column = j * stride_w + v * dilation_w - pad_w;
+              if (column < 0 || column >= w) continue;
+              int64_t y = ((in * oh + i) * ow + j) * o, x = ((in * h + row) * w + column) * c;
+              for (int64_t a = 0; a < o; a++)
+                for (int64_t k = 0; k < cg(); k++) f(y + a, x + a / og * cg() + k, ((a * kh + u) * kw + v) * cg() + k);
+            }
+        }
+  }
+};
+
+template <class T>
+std::vector<double> doubles(const Array<T>& a) {
+  std::vector<double> out(size_t(a.size()));
+  for (int64_t i = 0; i < a.size(); i++) out[size_t(i)] = a[i];
+  return out;
+}
+
+// Relative error of a product of two operands of the type.
+template <class T>
+double product_unit(const gr_conv& s) {
+  if (sizeof(T) == 4 && s.precision == GR_PRECISION_TF32) return 0x1p-10;
+  return sizeof(T) == 8 ? 0x1p-51 : 0x1p-21;
+}
+
+// What one rounding to the type costs, relatively: half a unit of the last of 8, 11, 24 or 53 digits.
+template <class T>
+constexpr double rounding() {
+  return std::is_same_v<T, bfloat16> ? 0x1p-8 : std::is_same_v<T, float16> ? 0x1p-11 : sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+}
+
+// Compares with a tolerance of so many units of the sum of magnitudes, and one rounding of the result.
+template <class T>
+void compare(const char* what, const Shape& s, const Array<T>& actual, const std::vector<double>& expected,
+             const std::vector<double>& magnitude) {
+  for (int64_t i = 0; i < actual.size(); i++) {
+    double e = expected[size_t(i)], a = actual[i];
+    double limit = rounding<T>() * std::fabs(e) * 1.01 + product_unit<T>(s) * magnitude[size_t(i)] + 1e-300;
+    if (std::is_same_v<T, float16>) limit += 0x1p-24;
+    if (std::fabs(a - e) <= limit) continue;
+    auto n = [](int64_t v) { return std::to_string(v); };
+    std::string x = n(s.n) + "x" + n(s.h) + "x" + n(s.w) + "x" + n(s.c), w = n(s.o) + "x" + n(s.kh) + "x" + n(s.kw);
+    std::string where = " [" + n(i) + "] of x " + x + " w " + w + " groups " + n(s.groups) + " dtype " + n(actual.dtype());
+    test::report(__FILE__, __LINE__, what + where + " is " + std::to_string(a) + ", not " + std::to_string(e));
+    return;
+  }
+}
+
+// Scratch of exactly the bytes asked for, so that the sanitizer sees an overrun.
+struct Scratch {
+  explicit Scratch(int64_t bytes) : memory((size_t(bytes) + 15) / 16), bytes(bytes) {}
+  struct alignas(16) Unit {
+    unsigned char bytes[16];
+  };
+  test::Memory<Unit> memory;
+  int64_t bytes;
+  int64_t address() const { return memory.empty() ? 0 : int64_t(reinterpret_cast<uintptr_t>(memory.data())); }
+};
+
+// Arrays with 0 or more elements before the first: an unaligned address.
+template <class T>
+struct Operand {
+  Array<T> all;
+  int64_t skip;
+  Operand(const Array<T>& a, int64_t skip) : all(a.size() + skip), skip(skip) {
+    for (int64_t i = 0; i < a.size(); i++) all.set(i + skip, a[i]);
+  }
+  int64_t address() const { return all.address() + skip * int64_t(sizeof(T)); }
+  Array<T> read() const {
+    Array<T> out(all.size() - skip);
+    for (int64_t i = 0; i < out.size(); i++) out.set(i, all[i + skip]);
+    return out;
+  }
+};
+
+enum Parts { kForward = 1, kInput = 2, kWeight = 4, kAll = 7 };
+
+// epilogue: bias, residual, activation, accumulation all at once, or nothing.
+template <class T>
+void forward(Shape s, bool epilogue, bool statistics, int64_t skip = 0) {
+  using Acc = gradus::accumulator_t<T>;
+  auto x = Array<T>::random(s.x_size(), 1), w = Array<T>::random(s.w_size(), 2), bias = Array<T>::random(s.o, 3);
+  auto residual = Array<T>::random(s.y_size(), 4), old = Array<T>::random(s.y_size(), 5);
+  std::vector<double> y(size_t(s.y_size())), magnitude(size_t(s.y_size()));
+  s.each([&](int64_t a, int64_t b, int64_t c) {
+    y[size_t(a)] += x[b] * w[c];
+    magnitude[size_t(a)] += std::fabs(x[b] * w[c]);
+  });
+  std::vector<double> mean(size_t(s.o)), variance(size_t(s.o));
+  for (int64_t i = 0; epilogue && i < s.y_size(); i++) {
+    y[size_t(i)] += bias[i % s.o] + residual[i];
+    magnitude[size_t(i)] += 3;
+  }
+  double rows = double(s.n * s.oh * s.ow);
+  for (int64_t i = 0; i < s.y_size(); i++) mean[size_t(i % s.o)] += y[size_t(i)] / rows;
+  for (int64_t i = 0; i < s.y_size(); i++) variance[size_t(i % s.o)] += std::pow(y[size_t(i)] - mean[size_t(i % s.o)], 2) / rows;
+  bool accumulate = epilogue && !statistics;
+  s.activation = epilogue ? GR_ACTIVATION_RELU : GR_ACTIVATION_NONE;
+  s.accumulate = accumulate;
+  for (int64_t i = 0; epilogue && i < s.y_size(); i++) y[size_t(i)] = std::max(y[size_t(i)], 0.0) + (accumulate ? old[i] : 0);
+
+  Operand<T> ox(x, skip), ow(w, skip), oy(old, skip), oresidual(residual, skip);
+  Array<Acc> found(2 * s.o, NAN);
+  Scratch scratch(gr_conv2d_forward_scratch(s.address(), x.dtype(), 0));
+  auto call = [&](Operand<T>& out) {
+    CALL(gr_conv2d_forward(ox.address(), ow.address(), epilogue ? bias.address() : 0, epilogue ? oresidual.address() : 0,
+                           out.address(),
+                           statistics ? found.address() : 0, scratch.address(), scratch.bytes, s.address(), x.dtype(), 0));
+  };
+  Operand<T> again = oy;
+  call(oy);
+  compare("forward", s, oy.read(), y, magnitude);
+  for (int64_t i = 0; statistics && i < s.o; i++) {
+    double tolerance = product_unit<T>(s) * 64 + rounding<T>() * 2;
+    CHECK_NEAR(found[i], mean[size_t(i)], tolerance, tolerance);
+    CHECK_NEAR(found[s.o + i], variance[size_t(i)], tolerance * 4, tolerance);
+  }
+  if (statistics && epilogue) {  // the same bits again
+    Array<Acc> before = found;
+    call(again);
+    CHECK(doubles(again.read()) == doubles(oy.read()));
+    CHECK(doubles(before) == doubles(found));
+  }
+}
+
+template <class T>
+void backward_input(Shape s, bool accumulate, int64_t skip = 0) {
+  auto g = Array<T>::random(s.y_size(), 6), w = Array<T>::random(s.w_size(), 7), old = Array<T>::random(s.x_size(), 8);
+  std::vector<double> expected(size_t(s.x_size())), magnitude(size_t(s.x_size()));
+  s.each([&](int64_t a, int64_t b, int64_t c) {
+    expected[size_t(b)] += g[a] * w[c];
+    magnitude[size_t(b)] += std::fabs(g[a] * w[c]);
+  });
+  s.accumulate = accumulate;
+  for (int64_t i = 0; accumulate && i < s.x_size(); i++) expected[size_t(i)] += old[i], magnitude[size_t(i)] += 1;
+  Operand<T> og(g, skip), ow(w, skip), ox(old, skip);
+  Scratch scratch(gr_conv2d_backward_input_scratch(s.address(), g.dtype(), 0));
+  CALL(gr_conv2d_backward_input(og.address(), ow.address(), ox.address(), scratch.address(), scratch.bytes, s.address(),
+                                g.dtype(), 0));
+  compare("backward input", s, ox.read(), expected, magnitude);
+}
+
+template <class T>
+void backward_weight(Shape s, bool accumulate, int64_t skip = 0) {
+  auto x = Array<T>::random(s.x_size(), 9), g = Array<T>::random(s.y_size(), 10), old = Array<T>::random(s.w_size(), 11);
+  std::vector<double> expected(size_t(s.w_size())), magnitude(size_t(s.w_size()));
+  s.each([&](int64_t a, int64_t b, int64_t c) {
+    expected[size_t(c)] += g[a] * x[b];
+    magnitude[size_t(c)] += std::fabs(g[a] * x[b]);
+  });
+  s.accumulate = accumulate;
+  for (int64_t i = 0; accumulate && i < s.w_size(); i++) expected[size_t(i)] += old[i], magnitude[size_t(i)] += 1;
+  Operand<T> ox(x, skip), og(g, skip), ow(old, skip);
+  Scratch scratch(gr_conv2d_backward_weight_scratch(s.address(), x.dtype(), 0));
+  CALL(gr_conv2d_backward_weight(ox.address(), og.address(), ow.address(), scratch.address(), scratch.bytes, s.address(),
+                                 x.dtype(), 0));
+  Array<T> first = ow.read();
+  compare("backward weight", s, first, expected, magnitude);
+  if (accumulate) return;
+  CALL(gr_conv2d_backward_weight(ox.address(), og.address(), ow.address(), scratch.address(), scratch.bytes, s.address(),
+                                 x.dtype(), 0));
+  CHECK(doubles(ow.read()) == doubles(first));
+}
+
+template <class T>
+void all_of(const Shape& s, bool fused, int64_t skip = 0) {
+  forward<T>(s, fused, false, skip);
+  forward<T>(s, fused, true, skip);
+  backward_input<T>(s, fused, skip);
+  backward_weight<T>(s, fused, skip);
+}
+
+// Every type and precision.
+void all_types(Shape s, bool fused = false) {
+  all_of<double>(s, fused);
+  all_of<bfloat16>(s, fused);
+  all_of<float16>(s, !fused);
+  for (auto p : {GR_PRECISION_EXACT, GR_PRECISION_TF32, GR_PRECISION_TF32X3}) all_of<float>(s.with(p), fused);
+}
+
+TEST(one_by_one) {
+  all_types(Shape(2, 5, 3, 8, 16, 1, 1), true);
+  all_types(Shape(1, 1, 1, 1, 1, 1, 1));
+  all_types(Shape(2, 5, 4, 8, 8, 1, 1).stride(2, 2), true);  // most pixels of gradX are reached by nothing
+}
+
+TEST(three_by_three) {
+  all_types(Shape(2, 6, 5, 8, 16, 3, 3).pad(1, 1));
+  all_types(Shape(1, 7, 9, 16, 8, 3, 3).pad(1, 1).stride(2, 2), true);
+  all_types(Shape(2, 9, 7, 5, 7, 3, 3).pad(1, 0).stride(2, 1), true);
+}
+
+TEST(five_by_five) { all_types(Shape(1, 6, 7, 4, 6, 5, 5).pad(2, 2)); }
+
+TEST(first_layer) {
+  all_types(Shape(1, 14, 13, 3, 16, 7, 7).pad(3, 3).stride(2, 2));
+  all_types(Shape(2, 6, 6, 1, 8, 5, 5));
+}
+
+TEST(wide_padding) {
+  all_types(Shape(1, 3, 4, 8, 8, 3, 3).pad(4, 5), true);
+  all_types(Shape(1, 2, 2, 8, 8, 1, 1).pad(2, 1).stride(3, 2));
+}
+
+TEST(dilation) {
+  all_types(Shape(1, 9, 8, 8, 8, 3, 3).pad(2, 2).dilate(2, 2), true);
+  all_types(Shape(1, 11, 10, 8, 5, 3, 2).pad(2, 1).dilate(2, 3).stride(2, 2));  // dilation and stride have a common divisor
+  all_types(Shape(1, 9, 9, 3, 5, 3, 3).pad(1, 1).dilate(2, 2).stride(4, 3));
+}
+
+TEST(groups) {
+  all_types(Shape(2, 5, 5, 16, 16, 3, 3).pad(1, 1).grouped(2), true);
+  all_types(Shape(1, 5, 4, 6, 9, 3, 3).pad(1, 1).grouped(3));
+  all_types(Shape(1, 5, 4, 2, 12, 3, 3).grouped(2).stride(2, 1));  // one channel, many results: not the depthwise way
+}
+
+TEST(not_square) { all_types(Shape(2, 3, 17, 8, 10, 1, 5).pad(0, 2).stride(1, 3), true); }
+
+TEST(depthwise) {
+  all_types(Shape(2, 7, 9, 16, 16, 3, 3).pad(1, 1).grouped(16), true);
+  all_types(Shape(2, 9, 8, 24, 24, 3, 3).pad(1, 1).stride(2, 2).grouped(24));
+  all_types(Shape(1, 7, 6, 5, 5, 3, 3).pad(1, 1).grouped(5), true);
+  all_types(Shape(1, 6, 6, 8, 16, 3, 3).pad(1, 1).grouped(8), true);  // multiplier 2
+  all_types(Shape(1, 9, 11, 8, 8, 5, 4).pad(2, 3).stride(3, 2).dilate(1, 2).grouped(8));
+  all_types(Shape(1, 6, 7, 3, 6, 3, 3).stride(2, 2).grouped(3));
+}
+
+TEST(unaligned) {
+  Shape s = Shape(1, 6, 5, 8, 8, 3, 3).pad(1, 1);
+  for (const Shape& shape : {s, Shape(1, 6, 5, 8, 8, 3, 3).pad(1, 1).grouped(8)}) {
+    all_of<float>(shape, true, 1);
+    all_of<bfloat16>(shape, false, 1);
+    all_of<float>(Shape(shape).with(GR_PRECISION_TF32), true, 1);
+  }
+}
+
+TEST(empty) {
+  Shape none(0, 4, 4, 8, 8, 3, 3), no_y(1, 2, 2, 8, 8, 3, 3);
+  Array<float> w(none.w_size(), 1), y(1), x(no_y.x_size(), 1), statistics(16, 7);
+  CALL(gr_conv2d_forward(0, w.address(), 0, 0, 0, statistics.address(), y.address(), 1 << 20, none.address(), GR_FLOAT32, 0));
+  CALL(gr_conv2d_backward_input(0, w.address(), 0, 0, 0, none.address(), GR_FLOAT32, 0));
+  // Nothing of y: gradients are 0, or what they were.
+  for (const Shape& s : {none, no_y}) {
+    for (int accumulate : {0, 1}) {
+      Shape with = s;
+      with.accumulate = accumulate;
+      Array<float> grad_w(s.w_size(), 2), grad_x(s.x_size(), 2);
+      Scratch scratch(gr_conv2d_backward_weight_scratch(with.address(), GR_FLOAT32, 0));
+      CALL(gr_conv2d_backward_weight(x.address(), 0, grad_w.address(), scratch.address(), scratch.bytes, with.address(),
+                                     GR_FLOAT32, 0));
+      for (int64_t i = 0; i < grad_w.size(); i++) CHECK_EQUAL(grad_w[i], 2.0 * accumulate);
+      CALL(gr_conv2d_backward_input(0, w.address(), grad_x.address(), 0, 0, with.address(), GR_FLOAT32, 0));
+      for (int64_t i = 0; i < grad_x.size(); i++) CHECK_EQUAL(grad_x[i], 2.0 * accumulate);
+    }
+  }
+}
+
+// Enough blocks for the larger tiles: of many groups with few products, or of many pixels.
+Shape many(int64_t h, int64_t w, int64_t cg, int64_t og) { return Shape(1, h, w, 132 * cg, 132 * og, 1, 1).grouped(132); }
+
+TEST(large_tiles) {
+  forward<bfloat16>(many(11, 6, 8, 72), true, true);
+  backward_input<float>(many(11, 6, 72, 8), true);
+  backward_weight<float16>(many(4, 2, 72, 72), true);
+#if !defined(__SANITIZE_THREAD__)  // there a product of so many blocks takes seconds
+  forward<float>(many(11, 6, 8, 72), true, true);
+  forward<float16>(many(11, 6, 8, 16), true, false);
+  forward<bfloat16>(many(11, 6, 3, 16), false, true);
+  forward<float>(many(11, 6, 8, 72).with(GR_PRECISION_TF32), false, true);
+  backward_input<bfloat16>(many(11, 6, 72, 8), false);
+  backward_input<float>(many(11, 6, 72, 8).with(GR_PRECISION_TF32X3), false);
+  backward_weight<float>(many(4, 2, 72, 72).with(GR_PRECISION_TF32), false);
+#endif
+}
+
+TEST(statistics_of_many_tiles) {
+  forward<bfloat16>(Shape(1, 130, 131, 8, 24, 1, 1), false, true);
+  forward<float>(Shape(1, 130, 131, 1, 3, 1, 1), false, true);  // so many parts that they are merged in two steps
+  forward<float>(Shape(1, 70, 70, 4, 4, 1, 1).grouped(4), false, true);
+}
+
+TEST(splits) {
+  Shape s = Shape(1, 40, 40, 8, 8, 3, 3).pad(1, 1);
+  backward_weight<float>(s, false);
+  backward_weight<bfloat16>(s, true);
+  backward_weight<float16>(Shape(1, 40, 41, 3, 9, 2, 2), false);
+  backward_weight<double>(Shape(1, 40, 41, 3, 9, 2, 2).stride(1, 2), true);
+  backward_weight<float>(Shape(s).with(GR_PRECISION_TF32), false);
+  Shape depthwise = Shape(1, 40, 41, 16, 16, 3, 3).pad(1, 1).grouped(16);
+  backward_weight<float>(depthwise, false);
+  backward_weight<bfloat16>(depthwise, true);
+}
+
+// NaN passes the rectifier, and infinities meet no zero of the border.
+TEST(special_values) {
+  Shape s = Shape(1, 4, 4, 8, 8, 3, 3).pad(1, 1);
+  s.activation = GR_ACTIVATION_RELU;
+  Array<float> x(s.x_size(), 1), w(s.w_size(), 1), y(s.y_size());
+  x.set(0, NAN);
+  w.set(0, INFINITY);  // output channel 0, tap (0, 0), channel 0: off the image for pixel (0, 0)
+  Scratch scratch(gr_conv2d_forward_scratch(s.address(), GR_FLOAT32, 0));
+  CALL(gr_conv2d_forward(x.address(), w.address(), 0, 0, y.address(), 0, scratch.address(), scratch.bytes, s.address(),
+                         GR_FLOAT32, 0));
+  CHECK(std::isnan(y[0]));
+  CHECK(std::isnan(y[8]));
+  CHECK_EQUAL(y[2 * 8 + 1], 48.0);
+  CHECK(std::isinf(y[(4 * 1 + 2) * 8]));
+}
+
+TEST(statistics_far_from_zero) {
+  Shape s(3, 40, 30, 4, 5, 1, 1);  // mean 4000, variance 1: sums of squares would lose it
+  Array<float> x(s.x_size()), w(s.w_size(), 1), y(s.y_size()), statistics(2 * s.o);
+  test::Numbers numbers(1);
+  double mean = 0, squares = 0;
+  int64_t pixels = s.n * s.h * s.w;
+  for (int64_t i = 0; i < pixels; i++) x.set(4 * i, 4000 + numbers.next());
+  for (int64_t i = 0; i < pixels; i++) mean += x[4 * i] / double(pixels);
+  for (int64_t i = 0; i < pixels; i++) squares += (x[4 * i] - mean) * (x[4 * i] - mean) / double(pixels);
+  Scratch scratch(gr_conv2d_forward_scratch(s.address(), GR_FLOAT32, 0));
+  CALL(gr_conv2d_forward(x.address(), w.address(), 0, 0, y.address(), statistics.address(), scratch.address(), scratch.bytes,
+                         s.address(), GR_FLOAT32, 0));
+  for (int64_t i = 0; i < s.o; i++) {
+    CHECK_NEAR(statistics[i], mean, 1e-7, 0);
+    CHECK_NEAR(statistics[s.o + i], squares, 1e-4, 0);
+  }
+}
+
+TEST(refused) {
+  Shape s(1, 4, 4, 8, 8, 3, 3);
+  Array<float> a(4096);
+  Shape odd = s;
+  odd.groups = 3;
+  CHECK_EQUAL(gr_conv2d_backward_input(a.address(), a.address(), a.address(), 0, 0, odd.address(), GR_FLOAT32, 0),
+              int(GR_UNSUPPORTED));
+  CHECK_EQUAL(gr_conv2d_backward_input(a.address(), a.address(), a.address(), 0, 0, s.address(), GR_INT32, 0),
+              int(GR_UNSUPPORTED));
+  Shape large(70000, 256, 256, 8, 8, 3, 3);
+  CHECK_EQUAL(gr_conv2d_backward_input(a.address(), a.address(), a.address(), 0, 0, large.address(), GR_FLOAT32, 0),
+              int(GR_UNSUPPORTED));
+  Shape split(1, 40, 40, 8, 8, 3, 3);
+  CHECK(gr_conv2d_backward_weight_scratch(split.address(), GR_FLOAT32, 0) > 0);
+  CHECK_EQUAL(gr_conv2d_backward_weight(a.address(), a.address(), a.address(), 0, 0, split.address(), GR_FLOAT32, 0),
+              int(GR_ERROR));
+  CHECK_CONTAINS(gradus::error_text(), "scratch");
+}
+
+}  // namespace
