@@ -36,20 +36,43 @@ public abstract class Allocator {
     return new Memory(this, dtype, length, resource, LeakDetector.site());
   }
 
-  final void reclaim(DType dtype, long length, Object resource, @Nullable Throwable leakSite) {
+  final void reclaim(DType dtype, long length, Object resource) {
+    uncount(dtype, length);
+    recycle(dtype, length, resource);
+  }
+
+  final void reclaimForgotten(
+      DType dtype, long length, Object resource, @Nullable Throwable leakSite) {
     if (leakSite != null) {
       LeakDetector.report(length + " elements of " + dtype, leakSite);
     }
+    uncount(dtype, length);
+    recycleForgotten(dtype, length, resource);
+  }
+
+  private void uncount(DType dtype, long length) {
     liveBytes.addAndGet(-length * dtype.bytes());
     liveCount.decrementAndGet();
-    recycle(dtype, length, resource);
   }
 
   /** Obtains the resource of an allocation; its contents may be anything. */
   protected abstract Object acquire(DType dtype, long length);
 
-  /** Takes a resource back; called once for each {@link #acquire}, from any thread. */
+  /**
+   * Takes a resource back whose memory was closed. Either this or {@link #recycleForgotten} is
+   * called once for each {@link #acquire}, from any thread.
+   */
   protected abstract void recycle(DType dtype, long length, Object resource);
+
+  /**
+   * Takes a resource back whose memory the garbage collector found. An operation may still be
+   * working on it, since nothing keeps a {@link Memory} reachable once its resource was read: a
+   * backend that does not see to that itself must not hand the resource out again. The default is
+   * {@link #recycle}.
+   */
+  protected void recycleForgotten(DType dtype, long length, Object resource) {
+    recycle(dtype, length, resource);
+  }
 
   /** Bytes of all allocations not yet returned. */
   public final long liveBytes() {

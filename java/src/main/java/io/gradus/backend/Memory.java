@@ -105,7 +105,11 @@ public final class Memory {
 
     @Override
     public void run() {
-      allocator.reclaim(dtype, length, resource, closed ? null : site);
+      if (closed) {
+        allocator.reclaim(dtype, length, resource);
+      } else {
+        allocator.reclaimForgotten(dtype, length, resource, site);
+      }
     }
   }
 }

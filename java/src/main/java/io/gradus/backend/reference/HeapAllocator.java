@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Primitive arrays: float[], double[], short[] (16-bit floating types), int[], long[] and byte[]
- * (UINT8, BOOL). Freed arrays are kept by size class for the next allocation, which saves zeroing
+ * (UINT8, BOOL). Closed arrays are kept by size class for the next allocation, which saves zeroing
  * and collecting them; so an array may be longer than asked for. The classes have eight steps from
  * each power of two to the next; the ones used longest ago are dropped when the cache is full.
  */
@@ -111,6 +111,10 @@ final class HeapAllocator extends Allocator {
       put(dtype, capacity, resource);
     }
   }
+
+  /** Leaves the array to the garbage collector, which alone knows when nobody uses it any more. */
+  @Override
+  protected void recycleForgotten(DType dtype, long length, Object resource) {}
 
   private static boolean isCached(DType dtype, int capacity) {
     return (long) capacity * dtype.bytes() >= SMALLEST_CACHED;
