@@ -91,7 +91,7 @@ add_gpu_check() {
   [ -f "$root/native/gpu-check.sh" ] && [ -d "$build" ] || return 0
   mkdir "$bundle/gpu-check"
   cp "$root/native/gpu-check.sh" "$bundle/gpu-check/"
-  find "$build" -type f -perm -u+x \( -name '*_cuda_test' -o -name gradus_conformance \) -exec cp {} "$bundle/gpu-check/" \;
+  find "$build" -type f -perm -u+x \( -name gradus_cuda_tests -o -name gradus_conformance \) -exec cp {} "$bundle/gpu-check/" \;
 }
 
 say "Packing the bundle..."

@@ -8,6 +8,7 @@
 #   sanitizer=none|address|thread|undefined|initcheck
 #   tests=ON|OFF          whether to build the tests
 #   cuda=auto|off         whether to build the CUDA plug-in where nvcc is found
+#   gpu_tests=ON|OFF      whether to build the programs of gpu-check.sh even without the tests
 #   architectures=LIST    what it is compiled for: all, or as CMAKE_CUDA_ARCHITECTURES
 #   java=HOME binding=DIR the JDK and JavaCPP's output, to build the JNI library
 #   libraries=DIR         where the finished libraries go
@@ -18,7 +19,8 @@ dir=$2
 shift 2
 sanitizer=none
 tests=ON
-cuda=off
+cuda=auto
+gpu_tests=OFF
 architectures=all
 java=
 binding=
@@ -28,6 +30,7 @@ for option in "$@"; do
     sanitizer=*) sanitizer=${option#*=} ;;
     tests=*) tests=${option#*=} ;;
     cuda=*) cuda=${option#*=} ;;
+    gpu_tests=*) gpu_tests=${option#*=} ;;
     architectures=*) architectures=${option#*=} ;;
     java=*) java=${option#*=} ;;
     binding=*) binding=${option#*=} ;;
@@ -81,6 +84,9 @@ case $action in
       -DBUILD_TESTING="$tests" -DGRADUS_NVCC="$nvcc" -DGRADUS_CUDA_ARCHITECTURES="$architectures" \
       -DGRADUS_JAVA_HOME="$java" -DGRADUS_BINDING="$binding"
     quietly build cmake --build "$dir" -j "$jobs"
+    if [ "$gpu_tests" = ON ] && [ -n "$nvcc" ]; then
+      quietly gpu-tests cmake --build "$dir" -j "$jobs" --target gradus_conformance gradus_cuda_tests
+    fi
     if [ -n "$libraries" ]; then
       mkdir -p "$libraries"
       rm -f "$libraries"/*.so

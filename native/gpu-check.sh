@@ -2,8 +2,7 @@
 # Runs on a machine with a GPU everything that shows whether the kernels are right there: conformance of hardware with the emulator's
 # models, the tests of all kernels, and the tools of compute-sanitizer over both where it is found. No compiler is needed.
 #   gpu-check.sh PROGRAMS REPORTS
-# PROGRAMS: the folder that holds gradus_conformance and GROUP_cuda_test (targets gradus_conformance and gradus_cuda_tests; in a build
-# folder it is `cuda`). A dated report goes to the folder REPORTS. GRADUS_CHECK_SECONDS limits each program under compute-sanitizer
+# PROGRAMS: the folder that holds gradus_conformance and gradus_cuda_tests (targets of the same names; in a build folder it is `cuda`). A dated report goes to the folder REPORTS. GRADUS_CHECK_SECONDS limits each program under compute-sanitizer
 # (600). Exit status: 0 all passed, 1 something failed, 2 nothing could be run.
 set -u
 if [ $# -ne 2 ]; then
@@ -14,10 +13,12 @@ programs=$1
 mkdir -p "$2" || exit 2
 report=$2/gpu-check-$(date -u +%Y-%m-%dT%H%M%SZ).txt
 limit=${GRADUS_CHECK_SECONDS:-600}
-if [ ! -x "$programs/gradus_conformance" ]; then
-  echo "gpu-check: no gradus_conformance in $programs; build the targets gradus_conformance and gradus_cuda_tests" >&2
-  exit 2
-fi
+for program in gradus_conformance gradus_cuda_tests; do
+  if [ ! -x "$programs/$program" ]; then
+    echo "gpu-check: no $program in $programs; build the target of that name" >&2
+    exit 2
+  fi
+done
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 failures=0
@@ -65,13 +66,9 @@ if [ $? -eq 2 ]; then
   say "there is no GPU that can be used; nothing was checked"
   exit 2
 fi
-tests=
-for test in "$programs"/*_cuda_test; do
-  [ -x "$test" ] && tests="$tests $(basename "$test")"
-done
-[ -n "$tests" ] || { failures=$((failures + 1)); say "FAILED  no GROUP_cuda_test in $programs"; }
-for test in $tests; do
-  check "$test" "$programs/$test"
+groups=$("$programs/gradus_cuda_tests" --groups)
+for group in $groups; do
+  check "$group" "$programs/gradus_cuda_tests" "$group"
 done
 
 sanitizer=$(find_sanitizer)
@@ -81,8 +78,9 @@ else
   say "sanitizer $("$sanitizer" --version 2>&1 | tail -n 1)"
   # The tests keep their arrays in managed memory, which not every tool follows; conformance has plain device memory.
   for tool in memcheck racecheck synccheck initcheck; do
-    for test in gradus_conformance $tests; do
-      check "$tool $test" timeout "$limit" "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/$test"
+    check "$tool conformance" timeout "$limit" "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/gradus_conformance"
+    for group in $groups; do
+      check "$tool $group" timeout "$limit" "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/gradus_cuda_tests" "$group"
     done
   done
 fi

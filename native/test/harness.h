@@ -1,11 +1,13 @@
 // The smallest test harness that serves: CHECK in functions registered by TEST, a summary line, exit status 1 on failure.
 //   program            runs all
-//   program NAME...    runs those
+//   program NAME...    runs those; a NAME is that of a test, or of a group: what its file's name begins with
+//   program --groups   lists the groups
 #pragma once
 
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 namespace test {
 
 struct Case {
+  std::string group;
   const char* name;
   void (*run)();
 };
@@ -30,7 +33,11 @@ inline bool& failed() {
   return flag;
 }
 struct Register {
-  Register(const char* name, void (*run)()) { cases().push_back({name, run}); }
+  // The group of a file .../matmul_test.cpp is matmul, and so is that of matmul_split_test.cpp.
+  Register(const std::string& file, const char* name, void (*run)()) {
+    std::string base = file.substr(file.rfind('/') + 1);
+    cases().push_back({base.substr(0, base.find('_')), name, run});
+  }
 };
 inline void report(const char* file, int line, const std::string& what) {
   failed() = true;
@@ -39,12 +46,25 @@ inline void report(const char* file, int line, const std::string& what) {
 inline std::string text(double x) { return std::to_string(x); }
 inline std::string text(const std::string& x) { return "\"" + x + "\""; }
 
+inline bool is_wanted(const Case& c, int argc, char** argv) {
+  for (int i = 1; i < argc; i++) {
+    if (c.name == std::string(argv[i]) || c.group == argv[i]) return true;
+  }
+  return argc < 2;
+}
+
+inline int list_groups() {
+  std::set<std::string> groups;
+  for (const Case& c : cases()) groups.insert(c.group);
+  for (const std::string& group : groups) printf("%s\n", group.c_str());
+  return 0;
+}
+
 inline int run_all(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "--groups") == 0) return list_groups();
   int passed = 0, bad = 0;
   for (const Case& c : cases()) {
-    bool wanted = argc < 2;
-    for (int i = 1; i < argc; i++) wanted = wanted || strcmp(argv[i], c.name) == 0;
-    if (!wanted) continue;
+    if (!is_wanted(c, argc, argv)) continue;
     failed() = false;
     c.run();
     if (failed()) printf("FAILED %s\n", c.name);
@@ -72,7 +92,7 @@ class Numbers {
 
 #define TEST(name)                                             \
   static void name();                                          \
-  static const test::Register register_##name(#name, name);    \
+  static const test::Register register_##name(__FILE__, #name, name); \
   static void name()
 #define CHECK(condition)                                                      \
   do {                                                                        \

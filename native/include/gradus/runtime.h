@@ -23,6 +23,10 @@ int gr_device_count(int64_t count, int64_t plugin);
 /* Fills properties (host, gr_device_properties) of a device. */
 int gr_device_info(int32_t device, int64_t properties, int64_t plugin);
 
+/* Sets how many threads of the host kernels run on; 0: as many as there are processors. GR_UNSUPPORTED where that is not the
+ * engine's to say. Results do not depend on it. */
+int gr_set_threads(int64_t n, int64_t plugin);
+
 /* Copies the calling thread's last message, cut to capacity with a final 0, to text (host). */
 int gr_error(int64_t text, int64_t capacity, int64_t plugin);
 
@@ -67,8 +71,8 @@ int gr_event_elapsed(int64_t start, int64_t end, int64_t elapsed, int64_t plugin
 int gr_noop(int64_t a, int64_t b, int64_t c, int64_t n, int64_t stream);
 
 #define GR_RUNTIME_FUNCTIONS(F)                                                                                     \
-  F(device_count) F(device_info) F(error) F(allocate) F(free) F(host_allocate) F(host_free) F(stream_create)       \
-  F(stream_destroy) F(stream_synchronize) F(upload) F(download) F(device_copy) F(event_create) F(event_destroy)     \
+  F(device_count) F(device_info) F(set_threads) F(error) F(allocate) F(free) F(host_allocate) F(host_free)           \
+  F(stream_create) F(stream_destroy) F(stream_synchronize) F(upload) F(download) F(device_copy) F(event_create) F(event_destroy)     \
   F(event_record) F(event_wait) F(event_synchronize) F(event_query) F(event_elapsed) F(noop)
 
 GR_END

@@ -11,13 +11,6 @@
 #include "device/vector.h"
 #include "device/warp.h"
 
-// Before a loop whose unrolling, nvcc's own idea, would ask for too many registers.
-#if GRADUS_EMULATED
-#define GRADUS_KEEP_ROLLED
-#else
-#define GRADUS_KEEP_ROLLED _Pragma("unroll 1")
-#endif
-
 namespace gradus {
 
 // Rows of a matrix in global memory; the columns of a row are dense.

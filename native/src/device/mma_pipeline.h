@@ -38,13 +38,6 @@
 #include "device/ptx/cp_async.h"
 #include "device/warp.h"
 
-// A loop whose body is too long to be repeated.
-#if GRADUS_EMULATED
-#define GRADUS_ROLLED
-#else
-#define GRADUS_ROLLED _Pragma("unroll 1")
-#endif
-
 namespace gradus {
 
 template <class Config, Major kMajorA, Major kMajorB>

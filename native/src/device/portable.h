@@ -13,10 +13,12 @@
 #define GRADUS_DEVICE __device__ __forceinline__
 #define GRADUS_HOST_DEVICE __host__ __device__ __forceinline__
 #define GRADUS_UNROLL _Pragma("unroll")
+#define GRADUS_ROLLED _Pragma("unroll 1")  // a loop whose body, repeated as nvcc likes to, would need too many registers
 #else
 #define GRADUS_EMULATED 1
 #define GRADUS_DEVICE inline
 #define GRADUS_HOST_DEVICE inline
 #define GRADUS_UNROLL
+#define GRADUS_ROLLED
 #include "emulator/dialect.h"
 #endif

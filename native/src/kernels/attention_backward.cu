@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kRowThreads)
 template <int Width, int Columns, class T>
 GRADUS_DEVICE void multiply_rows(float (&s)[Columns][4], const T* a_tile, int a_row, const T* b_tile) {
   constexpr int kSteps = Width / 16, kUnrolled = kSteps <= 8 ? kSteps : 4;
-  GRADUS_KEEP_ROLLED
+  GRADUS_ROLLED
   for (int step = 0; step < kSteps; step += kUnrolled) {
     GRADUS_UNROLL
     for (int i = 0; i < kUnrolled; i++) {

@@ -263,7 +263,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(kThreads, kBlocksPerSm)
+__global__ void __launch_bounds__(kThreads, kBlocksPerSm - 1)  // divisions of two axes live at once: on sm_100 they spilled
     avg_pool_backward_kernel(const T* __restrict__ grad_y, T* __restrict__ grad_x, Windows shape, Places places, int64_t total) {
   using A = accumulator_t<T>;
   int64_t threads = int64_t(gridDim.x) * kThreads;

@@ -105,6 +105,8 @@ int gr_device_info(int32_t device, int64_t properties, int64_t) {
   return status;
 }
 
+int gr_set_threads(int64_t, int64_t) { return GR_UNSUPPORTED; }
+
 int gr_error(int64_t text, int64_t capacity, int64_t) {
   if (capacity <= 0) return GR_ERROR;
   snprintf(pointer<char>(text), size_t(capacity), "%s", error_text().c_str());
@@ -144,7 +146,7 @@ int gr_stream_create(int32_t device, int64_t stream, int64_t plugin) {
 
 int gr_stream_destroy(int64_t stream) {
   Stream* s = pointer<Stream>(stream);
-  int status = finish(int(cudaStreamDestroy(s->native)));
+  int status = finish(int(cudaStreamDestroy(stream_of(stream))));
   delete s;
   return status;
 }

@@ -1,34 +1,13 @@
-// A stream as the engine holds it, and the outcome of calls on it.
+// The outcome of launches as a gr_status.
 #pragma once
 
 #include <atomic>
 #include <cstdlib>
-#include <string>
 
 #include "device/launch.h"
-#include "gradus/abi.h"
-
-struct gr_table;
+#include "plugin/handle.h"
 
 namespace gradus {
-
-// What a stream handle points to. The table comes first: see gradus/abi.h.
-struct Stream {
-  const gr_table* table;
-  stream_t native;
-  int device;
-};
-
-// The calling thread's last message.
-inline std::string& error_text() {
-  static thread_local std::string text;
-  return text;
-}
-
-inline int failed(int status, std::string message) {
-  error_text() = std::move(message);
-  return status;
-}
 
 // The gr_status of what a launch or a runtime call returned; keeps its message.
 #if GRADUS_EMULATED

@@ -1,6 +1,16 @@
 #include "gradus/table.h"
 
-extern "C" const gr_table* gr_plugin(void) {
+#ifdef GRADUS_PARTIAL  // functions that the plug-in does not define are left out of its table
+#define GR_WEAK(name) extern "C" __attribute__((weak)) __typeof__(gr_##name) gr_##name;
+GR_FUNCTIONS(GR_WEAK)
+#undef GR_WEAK
+#endif
+
+#ifndef GRADUS_TABLE
+#define GRADUS_TABLE gr_plugin
+#endif
+
+extern "C" const gr_table* GRADUS_TABLE(void) {
   static const gr_table table = {
       &table,
       GR_ABI_VERSION,
