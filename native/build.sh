@@ -8,6 +8,7 @@
 #   sanitizer=none|address|thread|undefined|initcheck
 #   tests=ON|OFF          whether to build the tests
 #   cuda=auto|off         whether to build the CUDA plug-in where nvcc is found
+#   cpu=all|native        instruction sets of the SIMD plug-in: all, or this machine's alone
 #   gpu_tests=ON|OFF      whether to build the programs of gpu-check.sh even without the tests
 #   architectures=LIST    what it is compiled for: all, or as CMAKE_CUDA_ARCHITECTURES
 #   java=HOME binding=DIR the JDK and JavaCPP's output, to build the JNI library
@@ -19,6 +20,7 @@ dir=$2
 shift 2
 sanitizer=none
 tests=ON
+cpu=all
 cuda=auto
 gpu_tests=OFF
 architectures=all
@@ -30,6 +32,7 @@ for option in "$@"; do
     sanitizer=*) sanitizer=${option#*=} ;;
     tests=*) tests=${option#*=} ;;
     cuda=*) cuda=${option#*=} ;;
+    cpu=*) cpu=${option#*=} ;;
     gpu_tests=*) gpu_tests=${option#*=} ;;
     architectures=*) architectures=${option#*=} ;;
     java=*) java=${option#*=} ;;
@@ -80,8 +83,9 @@ case $action in
     nvcc=
     [ "$cuda" = off ] || nvcc=$(find_nvcc)
     [ -n "$nvcc" ] || rm -f "$dir/lib/libgradus_cuda.so"
+    [ "$cpu" = all ] || rm -f "$dir"/lib/libgradus_cpu_*.so
     quietly configure cmake -S "$source" -B "$dir" -DGRADUS_SANITIZER="$sanitizer" -DCMAKE_CXX_FLAGS_RELEASE="$optimise" \
-      -DBUILD_TESTING="$tests" -DGRADUS_NVCC="$nvcc" -DGRADUS_CUDA_ARCHITECTURES="$architectures" \
+      -DBUILD_TESTING="$tests" -DGRADUS_NVCC="$nvcc" -DGRADUS_CUDA_ARCHITECTURES="$architectures" -DGRADUS_CPU="$cpu" \
       -DGRADUS_JAVA_HOME="$java" -DGRADUS_BINDING="$binding"
     quietly build cmake --build "$dir" -j "$jobs"
     if [ "$gpu_tests" = ON ] && [ -n "$nvcc" ]; then
@@ -90,7 +94,7 @@ case $action in
     if [ -n "$libraries" ]; then
       mkdir -p "$libraries"
       rm -f "$libraries"/*.so
-      cp "$dir"/lib/*.so "$libraries"
+      cp -p "$dir"/lib/*.so "$libraries"
     fi
     ;;
   test)

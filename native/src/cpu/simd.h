@@ -73,9 +73,14 @@ GRADUS_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VectorOf<T>::unaligned*>(p) = v;
 }
 
+#if defined(__AVX512F__)
+// The forms without a mask begin with a register of whatever it holds, which GCC 12 warns of (bug 105593).
+constexpr __mmask16 kAllLanes = 0xFFFF;
+#endif
+
 // 0, 1, 2, ...
 GRADUS_INLINE Ints lane_numbers() {
-  Ints out;
+  Ints out = {};
   for (int i = 0; i < kLanes; i++) out[i] = i;
   return out;
 }
@@ -98,7 +103,19 @@ GRADUS_INLINE void store_some(float* p, Floats v, int lanes) {
 #if defined(__AVX512F__) && !defined(GRADUS_VECTOR_BYTES)
   _mm512_mask_storeu_ps(p, __mmask16((1u << lanes) - 1), __m512(v));
 #elif defined(__AVX2__) && !defined(GRADUS_VECTOR_BYTES)
-  _mm256_maskstore_ps(p, __m256i(lane_numbers() < lanes), __m256(v));
+  // In parts: a masked store takes many cycles on some machines, and what it stored is not forwarded to a load.
+  __m128 part = _mm256_castps256_ps128(__m256(v));
+  if (lanes & 4) {
+    _mm_storeu_ps(p, part);
+    part = _mm256_extractf128_ps(__m256(v), 1);
+    p += 4;
+  }
+  if (lanes & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+    part = _mm_movehl_ps(part, part);
+    p += 2;
+  }
+  if (lanes & 1) _mm_store_ss(p, part);
 #else
   memcpy(p, &v, size_t(lanes) * sizeof(float));
 #endif
@@ -140,11 +157,11 @@ GRADUS_INLINE Ints to_ints(Floats x) { return __builtin_convertvector(x, Ints); 
 GRADUS_INLINE Floats abs(Floats x) { return as_floats(as_ints(x) & 0x7FFFFFFF); }
 GRADUS_INLINE Floats sqrt(Floats x) {
 #if defined(__AVX512F__) && !defined(GRADUS_VECTOR_BYTES)
-  return Floats(_mm512_sqrt_ps(__m512(x)));
+  return Floats(_mm512_maskz_sqrt_ps(kAllLanes, __m512(x)));
 #elif defined(__AVX2__) && !defined(GRADUS_VECTOR_BYTES)
   return Floats(_mm256_sqrt_ps(__m256(x)));
 #else
-  Floats out;
+  Floats out = {};
   for (int i = 0; i < kLanes; i++) out[i] = __builtin_sqrtf(x[i]);
   return out;
 #endif
@@ -152,7 +169,7 @@ GRADUS_INLINE Floats sqrt(Floats x) {
 
 GRADUS_INLINE Doubles sqrt(Doubles x) {
 #if defined(__AVX512F__) && !defined(GRADUS_VECTOR_BYTES)
-  return Doubles(_mm512_sqrt_pd(__m512d(x)));
+  return Doubles(_mm512_maskz_sqrt_pd(__mmask8(kAllLanes), __m512d(x)));
 #elif defined(__AVX2__) && !defined(GRADUS_VECTOR_BYTES)
   return Doubles(_mm256_sqrt_pd(__m256d(x)));
 #else
@@ -182,13 +199,15 @@ GRADUS_INLINE M mask_of_bits(uint32_t bits) {
 // Of all lanes, in the order of a tree: the same for every run.
 template <class V>
 GRADUS_INLINE auto sum(V v) {
-  constexpr int lanes = sizeof(V) / sizeof(v[0]);
-  decltype(v[0] + v[0]) part[lanes];
-  for (int i = 0; i < lanes; i++) part[i] = v[i];
-  for (int width = lanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; i++) part[i] += part[i + width];
+  using T = std::decay_t<decltype(v[0])>;
+  if constexpr (sizeof(V) == 2 * sizeof(T)) {
+    return v[0] + v[1];
+  } else {
+    typedef T Half __attribute__((vector_size(sizeof(V) / 2)));
+    Half half[2];
+    memcpy(half, &v, sizeof v);
+    return sum(half[0] + half[1]);
   }
-  return part[0];
 }
 
 // 16-bit types, computed with as floats. A load widens, a store rounds to nearest, ties to even.
@@ -204,11 +223,11 @@ GRADUS_INLINE Floats load_floats_some(const T* p, int lanes) {
       return as_floats(__builtin_convertvector(bits, Ints) << 16);
     } else {
 #if defined(__AVX512F__) && !defined(GRADUS_VECTOR_BYTES)
-      return Floats(_mm512_cvtph_ps(__m256i(bits)));
+      return Floats(_mm512_maskz_cvtph_ps(kAllLanes, __m256i(bits)));
 #elif defined(__F16C__) && !defined(GRADUS_VECTOR_BYTES)
       return Floats(_mm256_cvtph_ps(__m128i(bits)));
 #else
-      Floats out;
+      Floats out = {};
       for (int i = 0; i < kLanes; i++) out[i] = float16_bits_to_float(bits[i]);
       return out;
 #endif
@@ -221,15 +240,16 @@ GRADUS_INLINE void store_floats_some(T* p, Floats v, int lanes) {
     store_some(p, v, lanes);
   } else {
     typedef uint16_t Bits __attribute__((vector_size(kVectorBytes / 2)));
-    Bits bits;
+    Bits bits = {};
     if constexpr (std::is_same_v<T, bfloat16>) {
       Ints x = as_ints(v);
-      Ints rounded = (x + 0x7FFF + ((x >> 16) & 1)) >> 16;
+      auto wrapping = Vec<uint32_t>(x);  // a NaN's bits may overflow
+      Ints rounded = Ints((wrapping + 0x7FFFu + ((wrapping >> 16) & 1u)) >> 16);
       bits = __builtin_convertvector(select((x & 0x7FFFFFFF) > 0x7F800000, broadcast(0x7FFF), rounded), Bits);
     } else {
       // The conversion keeps a NaN's bits; the canonical one is 0x7FFF on every backend.
 #if defined(__AVX512F__) && !defined(GRADUS_VECTOR_BYTES)
-      bits = Bits(_mm512_cvtps_ph(__m512(v), _MM_FROUND_TO_NEAREST_INT));
+      bits = Bits(_mm512_maskz_cvtps_ph(kAllLanes, __m512(v), _MM_FROUND_TO_NEAREST_INT));
       typedef int16_t Signed __attribute__((vector_size(kVectorBytes / 2)));
       bits = (Signed(bits) & 0x7FFF) > 0x7C00 ? Bits{} + 0x7FFF : bits;
 #elif defined(__F16C__) && !defined(GRADUS_VECTOR_BYTES)

@@ -273,7 +273,14 @@ struct Min : OnAll {
   }
 };
 
-using BinaryFunctions = Functions<Add, Sub, Mul, Div, Pow, Max, Min>;
+struct Gate : OnAll {
+  template <class C>
+  GRADUS_DEVICE C operator()(C a, C b) const {
+    return b <= C(0) ? C(0) : a;
+  }
+};
+
+using BinaryFunctions = Functions<Add, Sub, Mul, Div, Pow, Max, Min, Gate>;
 
 struct Equal : OnAll {
   template <class C>

@@ -1,4 +1,9 @@
-// Element types behind their codes: with_type<float, double>(dtype, [&](auto type) { using T = typename decltype(type)::type; ... }).
+// Element types behind their codes:
+//
+//   return with_type<float, double>(dtype, [&](auto type) {
+//     using T = typename decltype(type)::type;
+//     ...
+//   });
 #pragma once
 
 #include <cstdint>

@@ -48,7 +48,7 @@ const std::vector<std::function<double(double)>> kUnary = {
     [](double x) { return x <= 0 ? 0 : 1; },
 };
 enum Unary { NEG, ABS, SIGN, EXP, RELU = 15, GELU, GELU_TANH, FLOOR = 20, CEIL, ROUND, STEP };
-enum Binary { ADD, SUB, MUL, DIV, POW, MAX, MIN };
+enum Binary { ADD, SUB, MUL, DIV, POW, MAX, MIN, GATE };
 enum Compare { EQ, NE, LT, LE, GT, GE };
 
 // Java's Math.max: NaN when either is, -0 below +0.
@@ -70,7 +70,8 @@ double binary(int op, double a, double b) {
     case DIV: return a / b;
     case POW: return java_pow(a, b);
     case MAX: return java_max(a, b);
-    default: return java_min(a, b);
+    case MIN: return java_min(a, b);
+    default: return b <= 0 ? 0 : a;
   }
 }
 bool compare(int op, double a, double b) {
@@ -218,7 +219,7 @@ void check_binary() {
     int64_t n = shape.elements();
     auto a = Array<T>::random(shape.extent(0), 3, -3, 3), b = Array<T>::random(shape.extent(1), 4, -3, 3);
     if (a.size() > 2) a.set(2, NAN);
-    for (int op = ADD; op <= MIN; op++) {
+    for (int op = ADD; op <= GATE; op++) {
       Array<T> out(n, 55);
       CALL(gr_binary(op, a.address(), b.address(), out.address(), shape.address(), a.dtype(), 0));
       for (int64_t i = 0; i < n; i++) {
@@ -252,7 +253,7 @@ TEST(binary_edges) {
     b.set(i, values[i % 10]);
   }
   Shape dense({100}, {{1}, {1}});
-  for (int op = ADD; op <= MIN; op++) {
+  for (int op = ADD; op <= GATE; op++) {
     Array<float> out(100);
     CALL(gr_binary(op, a.address(), b.address(), out.address(), dense.address(), GR_FLOAT32, 0));
     for (int i = 0; i < 100; i++) {
@@ -293,7 +294,7 @@ void check_integers(int32_t dtype, const std::vector<int64_t>& values) {
   Array<T> v(m);
   for (int64_t i = 0; i < m; i++) reinterpret_cast<T*>(v.address())[i] = T(values[size_t(i)]);
   Shape pairs({m, m}, {{1, 0}, {0, 1}});
-  for (int op = ADD; op <= MIN; op++) {
+  for (int op = ADD; op <= GATE; op++) {
     Array<T> out(m * m);
     CALL(gr_binary(op, v.address(), v.address(), out.address(), pairs.address(), dtype, 0));
     for (int64_t i = 0; i < m * m; i++) {
@@ -305,6 +306,7 @@ void check_integers(int32_t dtype, const std::vector<int64_t>& values) {
       if (op == POW) e = to_long(std::pow(double(a), double(b)));
       if (op == MAX) e = std::max(a, b);
       if (op == MIN) e = std::min(a, b);
+      if (op == GATE) e = b <= 0 ? 0 : a;
       bool same = out.raw(i) == (dtype == GR_BOOL ? T(e != 0) : T(e));
       if (!same) printf("  op %d of %s and %s:\n", op, std::to_string(a).c_str(), std::to_string(b).c_str());
       CHECK(same);
@@ -532,7 +534,7 @@ TEST(nothing_to_do_and_nothing_for_it) {
   Array<float> x(4);
   CHECK_EQUAL(gr_unary(24, x.address(), x.address(), 1, GR_FLOAT32, 0), int(GR_UNSUPPORTED));
   CHECK_EQUAL(gr_unary(EXP, x.address(), x.address(), 1, 8, 0), int(GR_UNSUPPORTED));
-  CHECK_EQUAL(gr_binary(7, x.address(), x.address(), x.address(), one.address(), GR_FLOAT32, 0), int(GR_UNSUPPORTED));
+  CHECK_EQUAL(gr_binary(8, x.address(), x.address(), x.address(), one.address(), GR_FLOAT32, 0), int(GR_UNSUPPORTED));
   CHECK_EQUAL(gr_where(x.address(), x.address(), x.address(), x.address(), one.address(), 8, 0), int(GR_UNSUPPORTED));
   CHECK_EQUAL(gr_copy(x.address(), x.address(), one.address(), 3, 0), int(GR_UNSUPPORTED));
 }

@@ -25,7 +25,9 @@ public enum BinaryOp {
   /** The larger; NaN when either is NaN. */
   MAX(Math::max, Math::max, Math::max),
   /** The smaller; NaN when either is NaN. */
-  MIN(Math::min, Math::min, Math::min);
+  MIN(Math::min, Math::min, Math::min),
+  /** a, but 0 where b &lt;= 0: the gradient through RELU, of which b is the output. */
+  GATE((a, b) -> b <= 0 ? 0 : a, (a, b) -> b <= 0 ? 0 : a, (a, b) -> b <= 0 ? 0 : a);
 
   private final FloatBinary onFloat;
   private final DoubleBinaryOperator onDouble;

@@ -1,5 +1,6 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.BinaryOp;
 import io.gradus.backend.UnaryOp;
 import java.util.function.BinaryOperator;
 
@@ -56,7 +57,7 @@ final class Derivatives {
       case ERF -> input((g, x) -> g.mul(x.mul(x).neg().exp()).mul(TWO_OVER_SQRT_PI));
       case SIGMOID -> output((g, y) -> g.mul(y.mul(y.rsub(1))));
       case TANH -> output((g, y) -> g.mul(y.mul(y).rsub(1)));
-      case RELU -> output((g, y) -> g.mul(y.step()));
+      case RELU -> output((g, y) -> Elementwise.binary(BinaryOp.GATE, g, y));
       case GELU -> input((g, x) -> g.mul(gelu(x)));
       case GELU_TANH -> input((g, x) -> g.mul(geluTanh(x)));
       case SILU ->

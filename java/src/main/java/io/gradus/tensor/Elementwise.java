@@ -172,7 +172,8 @@ final class Elementwise {
         return new Tensor[2];
       }
       @Nullable Tensor gradA = needsGrad(0) ? sum(gradA(g), shapeA) : null;
-      @Nullable Tensor gradB = needsGrad(1) ? sum(gradB(g), shapeB) : null;
+      boolean second = needsGrad(1) && op != BinaryOp.GATE;
+      @Nullable Tensor gradB = second ? sum(gradB(g), shapeB) : null;
       return new @Nullable Tensor[] {gradA, gradB};
     }
 
@@ -192,6 +193,7 @@ final class Elementwise {
           yield g.mul(Tensor.where(b.eq(0), Elementwise.number(slope, 0), slope));
         }
         case MAX, MIN -> g.mul(share(op, saved(0), saved(1)));
+        case GATE -> binary(BinaryOp.GATE, g, saved(1));
       };
     }
 
@@ -214,6 +216,7 @@ final class Elementwise {
           yield g.mul(Tensor.where(a.eq(0).minimum(b.ge(0)), zero, slope));
         }
         case MAX, MIN -> g.mul(share(op, saved(1), saved(0)));
+        case GATE -> throw new IllegalStateException("a gate has no slope");
       };
     }
 

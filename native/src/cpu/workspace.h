@@ -1,0 +1,46 @@
+// Memory that a thread keeps from one call to the next, so that kernels do not allocate: aligned to 64 bytes, never shrinking, one
+// buffer for each tag. Chunks of a parallel loop ask for their own; what the calling thread asked for may be handed to them.
+//
+//   struct PackedRows;
+//   float* rows = workspace<PackedRows, float>(n);  // null where the machine has no such memory
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace gradus::cpu {
+
+class Workspace {
+ public:
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace() { std::free(data_); }
+
+  void* get(size_t bytes) {
+    if (bytes > bytes_ || data_ == nullptr) grow(bytes);
+    return data_;
+  }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+
+  void grow(size_t bytes) {
+    std::free(data_);
+    bytes_ = (bytes / kAlignment + 1) * kAlignment;
+    data_ = std::aligned_alloc(kAlignment, bytes_);
+    if (data_ == nullptr) bytes_ = 0;
+  }
+
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// The contents are what the thread left there under the tag, or nothing known.
+template <class Tag, class T>
+T* workspace(int64_t n) {
+  static thread_local Workspace buffer;
+  return static_cast<T*>(buffer.get(size_t(n) * sizeof(T)));
+}
+
+}  // namespace gradus::cpu
