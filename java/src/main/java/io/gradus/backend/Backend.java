@@ -2,7 +2,8 @@ package io.gradus.backend;
 
 /** Everything a device can do: the primitives and every op group. */
 public interface Backend
-    extends ConvOps,
+    extends LinearOps,
+        ConvOps,
         PoolOps,
         EmbeddingOps,
         NormOps,

@@ -1,5 +1,6 @@
 package io.gradus.nn;
 
+import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
 import io.gradus.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -8,9 +9,10 @@ import org.jspecify.annotations.Nullable;
  * A fully connected layer: y = x weight^T + bias.
  *
  * <p>Shapes: {@code x: [.., in] -> y: [.., out]}; weight [out, in], bias [out]. Both start uniform
- * on plus or minus 1 / sqrt(in), as PyTorch's. Source: LeCun et al., "Efficient BackProp", 1998.
+ * on plus or minus 1 / sqrt(in), as PyTorch's. A ReLU after it runs in the same pass. Source: LeCun
+ * et al., "Efficient BackProp", 1998.
  */
-public final class Linear extends Module {
+public final class Linear extends Module implements TakesEpilogue {
   private final Tensor weight;
   private final @Nullable Tensor bias;
   private final long in;
@@ -48,6 +50,20 @@ public final class Linear extends Module {
   @Override
   public Tensor forward(Tensor x) {
     return io.gradus.tensor.Linear.linear(x, weight, bias);
+  }
+
+  @Override
+  public boolean takesEpilogue() {
+    return !hasHooks();
+  }
+
+  @Override
+  public Tensor forward(Tensor x, @Nullable Tensor residual, Activation activation) {
+    if (residual == null) {
+      return io.gradus.tensor.Linear.linear(x, weight, bias, activation);
+    }
+    Tensor sum = forward(x).add(residual);
+    return activation == Activation.RELU ? sum.relu() : sum;
   }
 
   @Override

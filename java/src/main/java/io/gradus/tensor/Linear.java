@@ -1,8 +1,8 @@
 package io.gradus.tensor;
 
-import io.gradus.backend.MatmulShape;
+import io.gradus.backend.Activation;
+import io.gradus.backend.BinaryOp;
 import io.gradus.core.Checks;
-import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
 
 /** The affine map of a fully connected layer. */
@@ -32,16 +32,41 @@ public final class Linear {
    * @throws io.gradus.core.DeviceException when the tensors are on different devices
    */
   public static Tensor linear(Tensor x, Tensor weight, @Nullable Tensor bias) {
+    return linear(x, weight, bias, Activation.NONE);
+  }
+
+  /**
+   * {@link #linear(Tensor, Tensor, Tensor)} with an activation in the same pass over memory.
+   *
+   * <p>Shapes: x: [.., I], weight: [O, I], bias: [O] -> y: [.., O]. Any floating type, the same for
+   * all. Differentiable any number of times: the activation's own output tells where it let pass.
+   *
+   * <p>Source: Goodfellow, Bengio and Courville, "Deep Learning", 2016, chapter 6.
+   *
+   * <pre>{@code
+   * Tensor hidden = Linear.linear(x, weight, bias, Activation.RELU);
+   * }</pre>
+   *
+   * @param bias added to every row, or null
+   * @param activation applied last
+   * @throws io.gradus.core.ShapeException when ranks or extents do not fit
+   * @throws io.gradus.core.DTypeException when the types differ or are not floating
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
+  public static Tensor linear(
+      Tensor x, Tensor weight, @Nullable Tensor bias, Activation activation) {
     try (Scope s = Scope.open()) {
       return s.keep(
           affine(
               Precision.product(x),
               Precision.product(weight),
-              bias == null ? null : Precision.product(bias)));
+              bias == null ? null : Precision.product(bias),
+              activation));
     }
   }
 
-  private static Tensor affine(Tensor x, Tensor weight, @Nullable Tensor bias) {
+  private static Tensor affine(
+      Tensor x, Tensor weight, @Nullable Tensor bias, Activation activation) {
     Checks.shape(
         weight.rank() == 2,
         "[linear] weight %s must be [out, in]: 2 axes, not %d",
@@ -61,7 +86,7 @@ public final class Linear {
         x.shape(),
         weight.shape());
     if (bias == null) {
-      return new Affine().apply(x, weight);
+      return new Affine(activation).apply(x, weight);
     }
     Operands.check("linear", x, "bias", bias);
     Checks.shape(
@@ -71,34 +96,39 @@ public final class Linear {
         weight.size(0),
         weight.size(0),
         weight.shape());
-    return new Affine().apply(x, weight, bias);
+    return new Affine(activation).apply(x, weight, bias);
   }
 
-  /** x weight^T + bias. */
+  /** activation(x weight^T + bias). */
   private static final class Affine extends Function {
-    Affine() {
+    private final Activation activation;
+
+    Affine(Activation activation) {
       super("linear");
+      this.activation = activation;
     }
 
     @Override
     protected Tensor[] forward(Tensor... in) {
       Tensor x = in[0].contiguous();
       Tensor weight = in[1].contiguous();
-      long rows = x.shape().product(0, x.rank() - 1);
       long outputs = weight.size(0);
-      Shape shape = x.shape().with(-1, outputs);
-      Tensor y = Tensor.empty(x.backend(), x.dtype(), shape);
-      MatmulShape product = MatmulShape.of(rows, outputs, x.size(-1), false, true);
-      if (in.length > 2) {
-        // Added to the bias rather than the bias to it: a 16-bit sum is then rounded once.
-        Tensor bias = in[2].contiguous();
-        long[] dims = {rows, outputs};
-        x.backend()
-            .copy(bias.buffer(), new long[] {0, 1}, y.buffer(), new long[] {outputs, 1}, dims);
-        product = product.accumulating();
+      Tensor y = Tensor.empty(x.backend(), x.dtype(), x.shape().with(-1, outputs));
+      x.backend()
+          .linearForward(
+              x.buffer(),
+              weight.buffer(),
+              in.length > 2 ? in[2].contiguous().buffer() : null,
+              y.buffer(),
+              x.shape().product(0, x.rank() - 1),
+              x.size(-1),
+              outputs,
+              activation);
+      if (activation == Activation.NONE) {
+        save(in[0], in[1]);
+      } else {
+        save(in[0], in[1], y);
       }
-      x.backend().matmul(product, x.buffer(), weight.buffer(), y.buffer());
-      save(in[0], in[1]);
       return new Tensor[] {y};
     }
 
@@ -112,6 +142,9 @@ public final class Linear {
       Tensor x = saved(0);
       Tensor weight = saved(1);
       long rows = x.shape().product(0, x.rank() - 1);
+      if (activation == Activation.RELU) {
+        gradY = Elementwise.binary(BinaryOp.GATE, gradY, saved(2));
+      }
       Tensor g = gradY.reshape(rows, weight.size(0));
       if (needsGrad(0)) {
         out[0] = g.matmul(weight).reshape(x.shape().dims());

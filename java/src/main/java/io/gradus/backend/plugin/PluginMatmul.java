@@ -1,17 +1,20 @@
 package io.gradus.backend.plugin;
 
+import io.gradus.backend.Activation;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.LinearOps;
 import io.gradus.backend.MatmulShape;
 import io.gradus.backend.ProductPrecision;
 import io.gradus.backend.plugin.jni.Native;
+import org.jspecify.annotations.Nullable;
 
 /** Matrix products. */
-interface PluginMatmul extends PluginCalls {
+interface PluginMatmul extends PluginCalls, LinearOps {
   @Override
   default void matmul(MatmulShape shape, Buffer a, Buffer b, Buffer c) {
     Call call = call();
     int type = Call.type(c);
-    long problem = problem(call, shape);
+    long problem = problem(call, shape, Activation.NONE);
     try (Room room = room(Native.gr_matmul_scratch(problem, type, stream()))) {
       call.require(
           Native.gr_matmul(
@@ -23,14 +26,47 @@ interface PluginMatmul extends PluginCalls {
               call.at(c),
               room.address(),
               room.bytes(),
-              problem(call, shape),
+              problem(call, shape, Activation.NONE),
               type,
               stream()));
     }
   }
 
-  /** A gr_matmul_problem of dense matrices without epilogue. */
-  private static long problem(Call call, MatmulShape s) {
+  @Override
+  default void linearForward(
+      Buffer x,
+      Buffer weight,
+      @Nullable Buffer bias,
+      Buffer y,
+      long rows,
+      long inputs,
+      long outputs,
+      Activation activation) {
+    Call call = call();
+    int type = Call.type(y);
+    MatmulShape shape = MatmulShape.of(rows, outputs, inputs, false, true);
+    long problem = problem(call, shape, activation);
+    try (Room room = room(Native.gr_matmul_scratch(problem, type, stream()))) {
+      if (!call.ran(
+          Native.gr_matmul(
+              call.at(x),
+              call.at(weight),
+              call.at(bias),
+              0,
+              0,
+              call.at(y),
+              room.address(),
+              room.bytes(),
+              problem(call, shape, activation),
+              type,
+              stream()))) {
+        LinearOps.super.linearForward(x, weight, bias, y, rows, inputs, outputs, activation);
+      }
+    }
+  }
+
+  /** A gr_matmul_problem of dense matrices; its bias, if there is one, has a number a column. */
+  private static long problem(Call call, MatmulShape s, Activation activation) {
     return call.struct()
         .put(s.batch())
         .put(s.m())
@@ -42,9 +78,10 @@ interface PluginMatmul extends PluginCalls {
         .put(s.strideB())
         .skip(4)
         .put(s.accumulate())
-        .skip(1)
+        .put((long) Call.code(activation))
         .put((long) Call.code(ProductPrecision.current()))
-        .skip(3)
+        .put(1L)
+        .skip(2)
         .address();
   }
 }
