@@ -25,17 +25,22 @@ public final class Backends {
   }
 
   private static Backend open(Device device) {
+    BackendProvider chosen = null;
+    int rank = 0;
     for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
-      if (!provider.knows(device.type())) {
+      if (!(provider instanceof BackendProvider backends) || !provider.knows(device.type())) {
         continue;
       }
       for (DeviceInfo info : provider.devices()) {
-        if (info.device().equals(device)
-            && info.usable()
-            && provider instanceof BackendProvider backends) {
-          return backends.open(device);
+        boolean usable = info.device().equals(device) && info.usable();
+        if (usable && (chosen == null || info.rank() > rank)) {
+          chosen = backends;
+          rank = info.rank();
         }
       }
+    }
+    if (chosen != null) {
+      return chosen.open(device);
     }
     // Device.of fails with the exact reason why the device cannot be used.
     throw new DeviceException(

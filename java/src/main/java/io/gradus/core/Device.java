@@ -2,7 +2,9 @@ package io.gradus.core;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -17,9 +19,18 @@ import org.jspecify.annotations.Nullable;
  */
 public record Device(String type, int index) {
 
-  /** The processor; always usable. */
+  /**
+   * The processor; always usable. Its SIMD plug-in computes where that loads, plain Java where it
+   * does not or where the system property {@code gradus.cpu} is {@code reference}; {@code gradus
+   * devices} says which.
+   */
   public static Device cpu() {
     return Holder.CPU;
+  }
+
+  /** The processor in plain Java: what every other device is held against. Always usable. */
+  public static Device reference() {
+    return Holder.REFERENCE;
   }
 
   /**
@@ -48,20 +59,15 @@ public record Device(String type, int index) {
   public static Device of(String type, int index) {
     Device wanted = new Device(type, index);
     DeviceInfo sibling = null;
-    for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
-      if (!provider.knows(type)) {
-        continue;
-      }
-      for (DeviceInfo info : provider.devices()) {
-        if (info.device().equals(wanted)) {
-          String problem = info.problem();
-          if (problem != null) {
-            throw new DeviceException("[device] " + wanted + " cannot be used: " + problem);
-          }
-          return info.device();
+    for (DeviceInfo info : all(type)) {
+      if (info.device().equals(wanted)) {
+        String problem = info.problem();
+        if (problem != null) {
+          throw new DeviceException("[device] " + wanted + " cannot be used: " + problem);
         }
-        sibling = info.device().type().equals(type) ? info : sibling;
+        return info.device();
       }
+      sibling = info.device().type().equals(type) ? info : sibling;
     }
     if (sibling != null && !sibling.usable()) {
       // A type without devices is listed as one that says why there is none.
@@ -142,21 +148,28 @@ public record Device(String type, int index) {
 
   /** Every device the backends on the class path know, usable or not. */
   public static List<DeviceInfo> all() {
-    List<DeviceInfo> out = new ArrayList<>();
-    for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
-      out.addAll(provider.devices());
-    }
-    return out;
+    return all(null);
   }
 
-  /** The type, and the number where it is not 0 or the type has several devices. */
+  private static List<DeviceInfo> all(@Nullable String type) {
+    Map<Device, DeviceInfo> out = new LinkedHashMap<>();
+    for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
+      if (type == null || provider.knows(type)) {
+        provider.devices().forEach(info -> out.merge(info.device(), info, DeviceInfo::better));
+      }
+    }
+    return List.copyOf(out.values());
+  }
+
+  /** The type, and the number where it is not 0 or the type can have several devices. */
   @Override
   public String toString() {
-    return type.equals("cpu") && index == 0 ? type : type + ":" + index;
+    return equals(Holder.CPU) || equals(Holder.REFERENCE) ? type : type + ":" + index;
   }
 
   private static final class Holder {
     static final Device CPU = new Device("cpu", 0);
+    static final Device REFERENCE = new Device("reference", 0);
     static final AtomicReference<@Nullable Choice> SAID = new AtomicReference<>();
   }
 }

@@ -15,4 +15,18 @@ public record DeviceInfo(Device device, String description, @Nullable String pro
   public boolean usable() {
     return problem == null;
   }
+
+  /**
+   * Which of two offers of one device counts: the usable one, of the higher rank where both are. It
+   * says why it is not the other one where that would have been preferred.
+   */
+  public static DeviceInfo better(DeviceInfo one, DeviceInfo other) {
+    DeviceInfo preferred = one.rank() >= other.rank() ? one : other;
+    DeviceInfo second = one.rank() >= other.rank() ? other : one;
+    if (preferred.usable() || !second.usable()) {
+      return preferred;
+    }
+    String why = "; the faster plug-in cannot be used: " + preferred.problem();
+    return new DeviceInfo(second.device(), second.description() + why, null, second.rank());
+  }
 }

@@ -193,7 +193,7 @@ final class GradCheck {
   static Tensor like(Tensor model, double[] values) {
     Shape shape = model.shape();
     try (Scope s = Scope.open()) {
-      Tensor host = Tensor.empty(Device.cpu(), DType.FLOAT64, shape);
+      Tensor host = Tensor.empty(Device.reference(), DType.FLOAT64, shape);
       host.backend().upload(values, 0, host.buffer());
       return s.keep(host.to(model.dtype()).to(model.device()));
     }

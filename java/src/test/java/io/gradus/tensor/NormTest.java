@@ -274,7 +274,7 @@ class NormTest extends OpTestCase {
 
   @Test
   void runningStatisticsMoveByMomentumWithTheUnbiasedVariance() {
-    for (Device device : List.of(Device.cpu(), TestDevices.primitives())) {
+    for (Device device : List.of(Device.cpu(), Device.reference(), TestDevices.primitives())) {
       for (DType dtype : List.of(DType.FLOAT32, DType.FLOAT64)) {
         String what = device + " " + dtype;
         Tensor mean = Tensor.of(new double[] {10, 20}).to(dtype).to(device);

@@ -28,8 +28,8 @@ import org.junit.jupiter.api.TestFactory;
 /**
  * Runs everything that a tensor operation must satisfy. A subclass declares operations with cases;
  * each case is checked forward against a naive float64 reference in every type, by finite
- * differences in first and second order, on every device against the CPU, for the same bits from
- * run to run and from one to three threads, and for memory that is left behind.
+ * differences in first and second order, on every device against the reference backend, for the
+ * same bits from run to run and from one to three threads, and for memory that is left behind.
  */
 abstract class OpTestCase {
   /** Elements perturbed of one input for first and second derivatives. */
@@ -114,7 +114,7 @@ abstract class OpTestCase {
       try (LeakTracingOff off = new LeakTracingOff();
           Scope s = Scope.open()) {
         Device tested = TestedDevice.get();
-        if (tested != null && !tested.equals(Device.cpu())) {
+        if (tested != null && !tested.equals(Device.reference())) {
           devices();
           repeats(tested);
           return;
@@ -165,7 +165,7 @@ abstract class OpTestCase {
         try (Scope s = Scope.open();
             GradMode.Guard g = GradMode.noGrad()) {
           String what = name + ", forward in " + dtype;
-          Tensor[] in = build(Device.cpu(), dtype, operands);
+          Tensor[] in = build(Device.reference(), dtype, operands);
           Nd[] values = nds(in);
           Nd[] expected = spec.expected(values);
           Tensor[] out = apply(in);
@@ -202,19 +202,19 @@ abstract class OpTestCase {
       if (spec.takes(DType.FLOAT64)) {
         try (Scope s = Scope.open()) {
           // Repeated values would put maxima on their kinks, so dense operands draw anew.
-          Tensor[] in = build(Device.cpu(), DType.FLOAT64, dense, dense);
+          Tensor[] in = build(Device.reference(), DType.FLOAT64, dense, dense);
           GradCheck.first(name, this::apply, in, random, FIRST_ORDER_ELEMENTS);
           if (spec.order() > 1 && numel <= SECOND_ORDER_NUMEL) {
             GradCheck.second(name, this::apply, in, random, SECOND_ORDER_ELEMENTS);
           }
         }
-        Run reference = run(Device.cpu(), DType.FLOAT64, dense);
+        Run reference = run(Device.reference(), DType.FLOAT64, dense);
         if (!Arrays.stream(operands).allMatch(Operand::isDense)) {
-          Run strided = run(Device.cpu(), DType.FLOAT64, operands);
+          Run strided = run(Device.reference(), DType.FLOAT64, operands);
           assertClose(name + ", strided against dense", reference, strided, DType.FLOAT64, 1);
         }
         if (spec.takes(DType.FLOAT32)) {
-          Run single = run(Device.cpu(), DType.FLOAT32, operands);
+          Run single = run(Device.reference(), DType.FLOAT32, operands);
           double tolerance = spec.tolerance(inputs(DType.FLOAT32), DType.FLOAT32);
           assertClose(
               name + ", float32 against float64",
@@ -231,7 +231,7 @@ abstract class OpTestCase {
 
     private Nd[] inputs(DType dtype) {
       try (Scope s = Scope.open()) {
-        return nds(build(Device.cpu(), dtype, operands));
+        return nds(build(Device.reference(), dtype, operands));
       }
     }
 
@@ -319,7 +319,7 @@ abstract class OpTestCase {
           absolute * factor);
     }
 
-    /** Every device against the CPU, and the default bodies against their overrides. */
+    /** Every device against the reference, and the default bodies against their overrides. */
     private void devices() {
       List<Device> others = TestedDevice.others();
       for (DType dtype : spec.dtypes()) {
@@ -328,11 +328,11 @@ abstract class OpTestCase {
         if (!dtype.isHalf()) {
           compared.add(TestDevices.primitives());
         }
-        Run reference = run(Device.cpu(), dtype, operands);
+        Run reference = run(Device.reference(), dtype, operands);
         double tolerance = spec.tolerance(inputs(dtype), dtype);
         for (Device device : compared) {
           assertClose(
-              name + ", " + device + " against cpu in " + dtype,
+              name + ", " + device + " against the reference in " + dtype,
               reference,
               run(device, dtype, operands),
               dtype,
@@ -348,9 +348,9 @@ abstract class OpTestCase {
     }
 
     private void repeats() {
-      repeats(Device.cpu());
+      repeats(Device.reference());
       DType dtype = spec.takes(DType.FLOAT32) ? DType.FLOAT32 : spec.dtypes()[0];
-      Run first = run(Device.cpu(), dtype, operands);
+      Run first = run(Device.reference(), dtype, operands);
       for (int threads = 1; threads <= 3; threads++) {
         Run other = run(TestDevices.threads(threads), dtype, operands);
         assertSameBits(name + ", threads: " + threads, first, other);

@@ -160,8 +160,8 @@ final class Operand {
     Shape shape = Shape.of(dims);
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
-      Tensor host = Tensor.empty(Device.cpu(), DType.FLOAT64, shape);
-      Backend cpu = Backends.of(Device.cpu());
+      Tensor host = Tensor.empty(Device.reference(), DType.FLOAT64, shape);
+      Backend cpu = Backends.of(Device.reference());
       cpu.upload(contents, 0, Buffer.of(host.memory()));
       Tensor dense = host.to(dtype).to(device);
       Tensor leaf = arrange(dense, shape).detach();

@@ -232,7 +232,7 @@ class PoolTest extends OpTestCase {
 
   @Test
   void gradientGoesToTheFirstOfEqualMaxima() {
-    for (Device device : List.of(Device.cpu(), TestDevices.primitives())) {
+    for (Device device : List.of(Device.cpu(), Device.reference(), TestDevices.primitives())) {
       for (DType dtype : List.of(DType.FLOAT32, DType.FLOAT64, DType.BFLOAT16)) {
         Tensor x =
             Tensor.of(new double[] {1, 5, 5, 5, 5, 2, 5, 0, 0}, 1, 3, 3, 1)
@@ -252,7 +252,7 @@ class PoolTest extends OpTestCase {
 
   @Test
   void gradientGoesToTheFirstNaN() {
-    for (Device device : List.of(Device.cpu(), TestDevices.primitives())) {
+    for (Device device : List.of(Device.cpu(), Device.reference(), TestDevices.primitives())) {
       Tensor x =
           Tensor.of(new float[] {1, Float.NaN, Float.NaN, 7}, 1, 2, 2, 1)
               .to(device)

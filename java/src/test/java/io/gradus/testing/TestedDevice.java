@@ -50,7 +50,7 @@ public final class TestedDevice {
         }
       }
     }
-    out.remove(Device.cpu());
+    out.remove(Device.reference());
     return out;
   }
 

@@ -63,7 +63,7 @@ class TrainerTest {
   void trainsAndEvaluatesOnTheModelsDevice() throws IOException {
     Device device = TestDevices.threads(3);
     List<History> histories = new ArrayList<>();
-    for (Device d : List.of(Device.cpu(), device)) {
+    for (Device d : List.of(Device.reference(), device)) {
       Module model = Samples.network(1);
       model.to(d);
       Generator.seed(2);

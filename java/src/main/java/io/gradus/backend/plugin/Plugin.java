@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
@@ -20,15 +22,22 @@ import org.jspecify.annotations.Nullable;
  */
 record Plugin(String name, long handle, @Nullable String problem) {
   private static final String FOLDER = "gradus.plugins";
+
+  /** The endings of libraries that a plug-in looks for beside itself. */
+  private static final Map<String, List<String>> BESIDE = Map.of("cpu", List.of("avx512", "avx2"));
+
   private static final int MESSAGE_BYTES = 2048;
 
   /** Loads the library of a plug-in. */
   static Plugin load(String name) {
-    String file = "libgradus_" + name + ".so";
+    String file = file(name);
     try {
       File library = find(file);
       if (library == null) {
         return missing(name, "this build has no " + file + ": " + remedy(name));
+      }
+      for (String ending : BESIDE.getOrDefault(name, List.of())) {
+        find(file(name + "_" + ending));
       }
       // First of all: JavaCPP's own pointers work only when the library that serves them is there.
       Loader.load(Native.class);
@@ -48,6 +57,10 @@ record Plugin(String name, long handle, @Nullable String problem) {
     }
   }
 
+  private static String file(String name) {
+    return "libgradus_" + name + ".so";
+  }
+
   private static Plugin missing(String name, String problem) {
     return new Plugin(name, 0, problem);
   }
@@ -63,6 +76,7 @@ record Plugin(String name, long handle, @Nullable String problem) {
             + ")";
   }
 
+  /** A library as a file of its own, taken out of the jar where it is in one. */
   private static @Nullable File find(String file) throws IOException {
     String folder = System.getProperty(FOLDER);
     if (folder != null) {

@@ -27,7 +27,8 @@ abstract class PluginProvider implements BackendProvider {
   /** One line on a device. */
   abstract String describe(DeviceProperties properties);
 
-  private Plugin plugin() {
+  /** The library. */
+  final Plugin plugin() {
     return LOADED.computeIfAbsent(type, Plugin::load);
   }
 

@@ -34,6 +34,7 @@ public final class ReferenceBackend
         ReferenceImage,
         ReferenceLoss,
         ReferenceOptim {
+  private final Device device;
   private final HeapAllocator allocator = new HeapAllocator();
   private final Parallel pool;
 
@@ -43,7 +44,13 @@ public final class ReferenceBackend
    * @param threads at least 1
    */
   public ReferenceBackend(int threads) {
+    this(Device.reference(), threads);
+  }
+
+  /** The same under the name of a device. */
+  ReferenceBackend(Device device, int threads) {
     Checks.argument(threads >= 1, "[device] %d threads: give at least 1", threads);
+    this.device = device;
     this.pool = new Parallel(threads);
   }
 
@@ -59,7 +66,7 @@ public final class ReferenceBackend
 
   @Override
   public Device device() {
-    return Device.cpu();
+    return device;
   }
 
   @Override
