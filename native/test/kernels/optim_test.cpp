@@ -186,8 +186,9 @@ TEST(several_packs_of_a_thread) {
   Arena<float> arena(n, 3);
   float before = arena.param.raw(n - 1), g = arena.grad.raw(n - 1), middle = arena.param.raw(n / 2), gm = arena.grad.raw(n / 2);
   CALL(arena.step(Kind::sgd, 1, 0));
-  CHECK_EQUAL(arena.param.raw(n - 1), before - float(kLr) * g);
-  CHECK_EQUAL(arena.param.raw(n / 2), middle - float(kLr) * gm);
+  // Whether product and difference are rounded apart is the compiler's choice, here and there.
+  CHECK_NEAR(arena.param[n - 1], before - float(kLr) * g, 4 * unit<float>(), 0);
+  CHECK_NEAR(arena.param[n / 2], middle - float(kLr) * gm, 4 * unit<float>(), 0);
 }
 
 template <class T, class G, class H>
