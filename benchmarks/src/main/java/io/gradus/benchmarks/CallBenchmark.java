@@ -22,8 +22,8 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * What a call costs on its way to a kernel: through JNI to a function that returns at once, to an
- * emulated kernel that does nothing, and from a tensor to a kernel on one element. The last has the
- * bounds checks, the allocation of the result and the emulator's launch in it.
+ * emulated kernel that does nothing, and from a tensor to a kernel on one element. The last two have the
+ * checks and the allocation of the result in them.
  */
 @State(org.openjdk.jmh.annotations.Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
@@ -33,7 +33,8 @@ import org.openjdk.jmh.annotations.Warmup;
 @Fork(1)
 public class CallBenchmark {
   private long stream;
-  private Tensor one = Tensor.scalar(0);
+  private Tensor cpu = Tensor.scalar(0);
+  private Tensor emulated = Tensor.scalar(0);
 
   /** For JMH. */
   public CallBenchmark() {}
@@ -52,7 +53,8 @@ public class CallBenchmark {
       check(Native.gr_stream_create(0, word.address(), word.get()));
       stream = word.get();
     }
-    one = Tensor.ones(1).to(Device.emulated());
+    cpu = Tensor.ones(1);
+    emulated = Tensor.ones(1).to(Device.emulated());
   }
 
   private static void check(int status) {
@@ -73,12 +75,22 @@ public class CallBenchmark {
     return Native.gr_noop(0, 0, 0, 0, stream);
   }
 
-  /** From a tensor to an emulated kernel on one element. */
+  /** From a tensor to a kernel on one element, which the processor's own plug-in runs at once. */
   @Benchmark
   public long tensor() {
+    return negate(cpu);
+  }
+
+  /** The same with an emulated kernel: a block of threads that are fibers. */
+  @Benchmark
+  public long tensorEmulated() {
+    return negate(emulated);
+  }
+
+  private static long negate(Tensor x) {
     try (GradMode.Guard off = GradMode.noGrad();
         Scope scope = Scope.open()) {
-      return one.neg().numel();
+      return x.neg().numel();
     }
   }
 }

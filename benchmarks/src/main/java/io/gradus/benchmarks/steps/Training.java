@@ -1,0 +1,43 @@
+package io.gradus.benchmarks.steps;
+
+import java.util.List;
+
+/** One engine's training of one workload. Weights and the batch come from {@link #load}. */
+public interface Training {
+  /** Opens the training of a workload; the engine's threads and the setting are chosen once. */
+  interface Factory {
+    /**
+     * A training.
+     *
+     * @param workload what to train
+     * @param threads threads of the CPU
+     * @param setting one of those that {@link #settings} gives
+     */
+    Training open(Workload workload, int threads, String setting);
+
+    /**
+     * The ways in which this engine can train a workload, of which the benchmark takes the best.
+     * Each is a list of words with commas between them; one such as {@code NAME=value} is set in
+     * the environment of the process.
+     */
+    List<String> settings(Workload workload, int threads);
+  }
+
+  /** One line: the engine, its version, and with what it computes. */
+  String about();
+
+  /**
+   * Takes the network's weights and the batch: {@code x} [N, H, W, C], {@code y} [N], and the state
+   * by Gradus' names and in Gradus' layout (convolution weights [out, kh, kw, in], linear weights
+   * [out, in]).
+   */
+  void load(List<Arrays.Named> state);
+
+  /**
+   * One step: forward, cross-entropy, backward, AdamW.
+   *
+   * @param dropout whether dropout drops
+   * @return the loss
+   */
+  double step(boolean dropout);
+}

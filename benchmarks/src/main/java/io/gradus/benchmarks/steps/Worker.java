@@ -1,0 +1,138 @@
+package io.gradus.benchmarks.steps;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * The process of one engine: commands come on standard input, one a line, and each is answered by
+ * one line on standard output. What libraries print goes to standard error.
+ *
+ * <pre>
+ * settings WORKLOAD THREADS       the settings, separated by blanks
+ * open WORKLOAD THREADS SETTING   about the engine
+ * load FILE                       loaded
+ * losses N                        the losses of N steps without dropout
+ * run N                           the seconds that N steps with dropout took
+ * memory                          the bytes of memory that the process has had at most
+ * </pre>
+ *
+ * An answer that begins with {@code error} says what went wrong. The end of the input ends the
+ * process.
+ */
+public final class Worker {
+  /** How the answer begins to a command that failed. */
+  static final String ERROR = "error ";
+
+  private static final Path STATUS = Path.of("/proc/self/status");
+
+  private final Training.Factory factory;
+  private Training training = new NotOpened();
+
+  private Worker(Training.Factory factory) {
+    this.factory = factory;
+  }
+
+  /** Answers commands until the input ends. */
+  public static void serve(Training.Factory factory) throws IOException {
+    PrintStream out = System.out;
+    System.setOut(System.err);
+    Worker worker = new Worker(factory);
+    BufferedReader in =
+        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    for (String line = in.readLine(); line != null; line = in.readLine()) {
+      out.println(worker.answer(line));
+      out.flush();
+    }
+  }
+
+  private String answer(String line) {
+    try {
+      int blank = line.indexOf(' ');
+      return blank < 0
+          ? answer(line, "")
+          : answer(line.substring(0, blank), line.substring(blank + 1));
+    } catch (IOException | RuntimeException | LinkageError e) {
+      e.printStackTrace();
+      return ERROR + String.valueOf(e).lines().findFirst().orElse("");
+    }
+  }
+
+  private String answer(String command, String argument) throws IOException {
+    return switch (command) {
+      case "settings" -> settings(argument.split(" ", 2));
+      case "open" -> open(argument.split(" ", 3));
+      case "load" -> {
+        training.load(Arrays.read(Path.of(argument)));
+        yield "loaded";
+      }
+      case "losses" ->
+          IntStream.range(0, Integer.parseInt(argument))
+              .mapToObj(i -> Double.toString(training.step(false)))
+              .collect(Collectors.joining(" "));
+      case "run" -> Double.toString(run(Integer.parseInt(argument)));
+      case "memory" -> Long.toString(peakBytes());
+      default -> throw new IllegalArgumentException("unknown command " + command);
+    };
+  }
+
+  private String settings(String[] words) {
+    return String.join(" ", factory.settings(Workload.parse(words[0]), Integer.parseInt(words[1])));
+  }
+
+  private String open(String[] words) {
+    training = factory.open(Workload.parse(words[0]), Integer.parseInt(words[1]), words[2]);
+    return training.about();
+  }
+
+  private double run(int steps) {
+    long began = System.nanoTime();
+    for (int i = 0; i < steps; i++) {
+      training.step(true);
+    }
+    return (System.nanoTime() - began) * 1e-9;
+  }
+
+  /** The largest resident set so far; 0 where the system does not tell. */
+  private static long peakBytes() throws IOException {
+    if (!Files.isReadable(STATUS)) {
+      return 0;
+    }
+    try (Stream<String> lines = Files.lines(STATUS)) {
+      return lines
+          .filter(line -> line.startsWith("VmHWM:"))
+          .mapToLong(line -> 1024 * Long.parseLong(line.replaceAll("[^0-9]", "")))
+          .findFirst()
+          .orElse(0);
+    }
+  }
+
+  private static final class NotOpened implements Training {
+    private static IllegalStateException misuse() {
+      return new IllegalStateException("no workload is open");
+    }
+
+    @Override
+    public String about() {
+      throw misuse();
+    }
+
+    @Override
+    public void load(List<Arrays.Named> state) {
+      throw misuse();
+    }
+
+    @Override
+    public double step(boolean dropout) {
+      throw misuse();
+    }
+  }
+}
