@@ -22,8 +22,8 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * What a call costs on its way to a kernel: through JNI to a function that returns at once, to an
- * emulated kernel that does nothing, and from a tensor to a kernel on one element. The last two have the
- * checks and the allocation of the result in them.
+ * emulated kernel that does nothing, and from a tensor to a kernel on one element. The last two
+ * have the checks and the allocation of the result in them.
  */
 @State(org.openjdk.jmh.annotations.Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
