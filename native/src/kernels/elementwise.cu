@@ -40,15 +40,22 @@ constexpr bool kDefinedOn = kIsFloating<T> || F::on_integers;
 template <class T>
 using storage_t = std::conditional_t<std::is_same_v<T, bool>, Bool, T>;
 
+// The launch for so many items, of which each thread does some at a time. Where a block has less than one for each thread, the
+// warps without any are left out: all kernels here step by kThreads, whatever the block's size.
+LaunchConfig launch_for(int64_t items, int ahead, int64_t stream) {
+  auto threads = int(std::min<int64_t>(divide_up(std::max<int64_t>(items, 1), 32) * 32, kThreads));
+  return LaunchConfig(blocks_for(items, kThreads * ahead), threads).stream(stream_of(stream));
+}
+
 // A run of n elements cut into packs and what is left over.
 struct Run {
   int64_t packs, n;
-  dim3 blocks;
+  int ahead;
 
   Run(int64_t n, int width, bool aligned, int ahead = kAhead)
-      : packs(aligned ? n / width : 0),
-        n(n),
-        blocks(packs > 0 ? blocks_for(packs, kThreads * ahead) : blocks_for(n, kThreads * kElementsAhead)) {}
+      : packs(aligned ? n / width : 0), n(n), ahead(packs > 0 ? ahead : kElementsAhead) {}
+
+  LaunchConfig launch(int64_t stream) const { return launch_for(packs > 0 ? packs : n, ahead, stream); }
 };
 
 // A pack in accesses of at most 16 bytes.
@@ -363,7 +370,7 @@ __global__ void __launch_bounds__(kThreads) fill_kernel(T* dst, double value, in
 template <class T, class Choice>
 int launch_unary(Choice choice, int64_t x, int64_t y, int64_t n, int64_t stream) {
   Run run(n, kWidth<T>, (x | y) % 16 == 0, kUnaryAhead<T>);
-  return finish(GRADUS_LAUNCH((unary_kernel<T, Choice>), LaunchConfig(run.blocks, kThreads).stream(stream_of(stream)), choice,
+  return finish(GRADUS_LAUNCH((unary_kernel<T, Choice>), run.launch(stream), choice,
                               pointer<const T>(x), pointer<T>(y), n, run.packs));
 }
 
@@ -400,12 +407,10 @@ int launch_binary(Packed packed, Strided strided, int64_t a, int64_t b, int64_t 
     auto from_a = pointer<const T>(part.address[0]), from_b = pointer<const T>(part.address[1]);
     auto to = pointer<Out>(part.address[2]);
     if (part.packs(N)) {
-      LaunchConfig config(blocks_for(n / N, kThreads * kAhead), kThreads);
-      return finish(GRADUS_LAUNCH((binary_packed_kernel<T, Out, Packed>), config.stream(stream_of(stream)), packed, from_a,
+      return finish(GRADUS_LAUNCH((binary_packed_kernel<T, Out, Packed>), launch_for(n / N, kAhead, stream), packed, from_a,
                                   from_b, to, part.template axes<2>(N), n / N, n % N));
     }
-    LaunchConfig config(blocks_for(n, kThreads * kElementsAhead), kThreads);
-    return finish(GRADUS_LAUNCH((binary_strided_kernel<T, Out, Strided>), config.stream(stream_of(stream)), strided, from_a,
+    return finish(GRADUS_LAUNCH((binary_strided_kernel<T, Out, Strided>), launch_for(n, kElementsAhead, stream), strided, from_a,
                                 from_b, to, part.template axes<2>(1), n));
   });
 }
@@ -421,12 +426,10 @@ int launch_where(int64_t condition, int64_t a, int64_t b, int64_t out, int64_t l
     auto from_a = pointer<const T>(part.address[1]), from_b = pointer<const T>(part.address[2]);
     auto to = pointer<T>(part.address[3]);
     if (part.packs(N)) {
-      LaunchConfig config(blocks_for(n / N, kThreads * kAhead), kThreads);
-      return finish(GRADUS_LAUNCH(where_packed_kernel<T>, config.stream(stream_of(stream)), chosen, from_a, from_b, to,
+      return finish(GRADUS_LAUNCH(where_packed_kernel<T>, launch_for(n / N, kAhead, stream), chosen, from_a, from_b, to,
                                   part.template axes<3>(N), n / N, n % N));
     }
-    LaunchConfig config(blocks_for(n, kThreads * kElementsAhead), kThreads);
-    return finish(GRADUS_LAUNCH(where_strided_kernel<T>, config.stream(stream_of(stream)), chosen, from_a, from_b, to,
+    return finish(GRADUS_LAUNCH(where_strided_kernel<T>, launch_for(n, kElementsAhead, stream), chosen, from_a, from_b, to,
                                 part.template axes<3>(1), n));
   });
 }
@@ -510,17 +513,16 @@ int launch_copy(const Layout<2>& layout, int64_t stream) {
     auto src = pointer<const T>(layout.address[0]);
     auto dst = pointer<T>(layout.address[1]);
     int64_t n = layout.elements();
-    LaunchConfig config(blocks_for(n, kThreads * kElementsAhead), kThreads);
-    config.stream(stream_of(stream));
     if constexpr (sizeof(T) < 16) {
       Transposition t;
       if (is_transposition(layout, kTileEdge<T>, t)) {
         int64_t tiles = n / t.rows / t.cols * t.tiles_rows.divisor() * t.tiles_cols.divisor();
-        config.grid_ = dim3(unsigned(tiles));
-        return finish(GRADUS_LAUNCH(copy_transposed_kernel<T>, config, src, dst, t));
+        LaunchConfig config(dim3(unsigned(tiles)), kThreads);
+        return finish(GRADUS_LAUNCH(copy_transposed_kernel<T>, config.stream(stream_of(stream)), src, dst, t));
       }
     }
-    return finish(GRADUS_LAUNCH(copy_strided_kernel<T>, config, src, dst, layout.axes<2>(1), int(n)));
+    return finish(GRADUS_LAUNCH(copy_strided_kernel<T>, launch_for(n, kElementsAhead, stream), src, dst, layout.axes<2>(1),
+                                int(n)));
   });
 }
 
@@ -528,9 +530,8 @@ int launch_copy(const Layout<2>& layout, int64_t stream) {
 int launch_dense_copy(const Layout<2>& layout, int64_t stream) {
   return with_bytes(layout.bytes[0], [&](auto type) {
     using T = typename decltype(type)::type;
-    LaunchConfig config(blocks_for(layout.shape[0], kThreads * kElementsAhead), kThreads);
-    return finish(GRADUS_LAUNCH(copy_dense_kernel<T>, config.stream(stream_of(stream)), pointer<const T>(layout.address[0]),
-                                pointer<T>(layout.address[1]), layout.shape[0]));
+    return finish(GRADUS_LAUNCH(copy_dense_kernel<T>, launch_for(layout.shape[0], kElementsAhead, stream),
+                                pointer<const T>(layout.address[0]), pointer<T>(layout.address[1]), layout.shape[0]));
   });
 }
 
@@ -627,7 +628,7 @@ extern "C" int gr_cast(int64_t src, int64_t dst, int64_t n, int32_t src_dtype, i
         return gr_copy(src, dst, int64_t(reinterpret_cast<uintptr_t>(&layout)), int32_t(sizeof(S)), stream);
       } else {
         Run run(n, kCastWidth<S, D>, (src | dst) % 16 == 0);
-        return finish(GRADUS_LAUNCH((cast_kernel<S, D>), LaunchConfig(run.blocks, kThreads).stream(stream_of(stream)),
+        return finish(GRADUS_LAUNCH((cast_kernel<S, D>), run.launch(stream),
                                     pointer<const S>(src), pointer<D>(dst), n, run.packs));
       }
     });
@@ -639,8 +640,7 @@ extern "C" int gr_fill(int64_t dst, int64_t n, double value, int32_t dtype, int6
   return with_any(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     Run run(n, kPackSize<T>, dst % 16 == 0);
-    LaunchConfig config(run.blocks, kThreads);
-    return finish(GRADUS_LAUNCH(fill_kernel<T>, config.stream(stream_of(stream)), pointer<T>(dst), value, n, run.packs));
+    return finish(GRADUS_LAUNCH(fill_kernel<T>, run.launch(stream), pointer<T>(dst), value, n, run.packs));
   });
 }
 
