@@ -5,7 +5,9 @@
  *
  * where x is 0 outside of its borders and g(o) is the first channel of o's group. FLOAT32, BFLOAT16 and FLOAT16 sum in float32,
  * FLOAT64 in float64; results are rounded once. Every sum has an order that depends on the shape and on the alignment of the
- * addresses (16 bytes or less) alone. GR_UNSUPPORTED: 2^31 pixels or weights (nearly), or more than 16383 groups.
+ * addresses (16 bytes or less) alone. A plug-in may rearrange the sums of 3 x 3 kernels by Winograd's algorithm, as the cpu plug-in
+ * does but for FLOAT64: errors are then within about twice those of the plain sums, and an infinity or a NaN in x or gradY may reach
+ * results up to one pixel further off. GR_UNSUPPORTED: 2^31 pixels or weights (nearly), or more than 16383 groups.
  */
 #ifndef GRADUS_CONV_H
 #define GRADUS_CONV_H

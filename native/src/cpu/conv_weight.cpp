@@ -1,12 +1,14 @@
 // Convolution backward to the weights: the sum over pixels of windows of x times gradY, by the register tile of the other products
 // with its tables exchanged. Chunks take some bands of pixels, some rows of the kernel and some channels; each leaves sums of its
-// own, which are added in rising order of pixels when they are turned into the order of the weights.
+// own, which are added in rising order of pixels when they are turned into the order of the weights. Kernels of 3 x 3 with stride 1
+// go another way, see conv_winograd_weight.h.
 #include "gradus/conv.h"
 
 #include "cpu/conv_call.h"
 #include "cpu/conv_depthwise_weight.h"
 #include "cpu/conv_pack.h"
 #include "cpu/conv_product.h"
+#include "cpu/conv_winograd_weight.h"
 
 namespace gradus::cpu::conv {
 namespace {
@@ -196,8 +198,9 @@ int no_pixels(const Sizes& s, T* grad_w) {
   return GR_OK;
 }
 
-template <class A>
+template <class T, class A = accumulator_t<T>>
 A* take_sums(Scratch& scratch, const Sizes& s, const Window& w) {
+  if (winograd_serves<T>(w)) return scratch.take<A>(WinogradWeight<T>::elements(w));
   if (s.depthwise()) return scratch.take<A>(DepthwiseWeight<A>::elements(w));
   const WeightPlan<A> plan(w);
   return scratch.take<A>(plan.splits * plan.elements);
@@ -211,7 +214,7 @@ using namespace gradus::cpu::conv;
 
 extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t) {
   return scratch_bytes_of(shape, dtype, [](auto type, const Sizes& s, Scratch& scratch) {
-    take_sums<accumulator_t<typename decltype(type)::type>>(scratch, s, forward_window(s));
+    take_sums<typename decltype(type)::type>(scratch, s, forward_window(s));
   });
 }
 
@@ -224,8 +227,9 @@ extern "C" int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad
     if (s.out_pixels() == 0) return no_pixels(s, pointer<T>(grad_w));
     const Window window = forward_window(s);
     Scratch memory(scratch);
-    auto sums = take_sums<accumulator_t<T>>(memory, s, window);
+    auto sums = take_sums<T>(memory, s, window);
     auto source = pointer<const T>(x), grad = pointer<const T>(grad_y);
+    if (winograd_serves<T>(window)) return WinogradWeight<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
     if (!s.depthwise()) return WeightProduct<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
     DepthwiseWeight<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
     return int(GR_OK);

@@ -294,6 +294,32 @@ TEST(conv_deep_windows) {  // weights in several parts; few pixels, so that chan
   products<float>(Shape(1, 7, 7, 96, 160, 3, 3).pad(1, 1), kPlain);
 }
 
+TEST(conv_winograd) {  // as many channels and tiles as it takes, whole tiles and cut ones
+  all_types(Shape(2, 12, 13, 16, 32, 3, 3).pad(1, 1));
+  all_types(Shape(3, 9, 15, 48, 16, 3, 3).pad(0, 2));
+  products<float>(Shape(1, 17, 16, 32, 80, 3, 3).pad(2, 0), kAll);
+  forward<float>(Shape(7, 7, 9, 32, 48, 3, 3).pad(1, 1), kStatistics);
+  products<float>(Shape(2, 12, 12, 96, 160, 3, 3).pad(1, 1), kPlain);  // results in slices, gradients of few splits
+  products<bfloat16>(Shape(1, 15, 33, 16, 16, 3, 3).pad(3, 3), kAll);  // tiles that see nothing but the border
+}
+
+TEST(conv_winograd_special_values) {  // an infinity stays within the tiles that read it, and a NaN passes the rectifier
+  Shape s = Shape(1, 16, 16, 16, 16, 3, 3).pad(1, 1);
+  s.activation = GR_ACTIVATION_RELU;
+  Array<float> x(s.x_size(), 1), w(s.w_size(), 1), y(s.y_size());
+  x.set((5 * 16 + 5) * 16, INFINITY);
+  Scratch scratch(gr_conv2d_forward_scratch(s.address(), GR_FLOAT32, 0));
+  CALL(gr_conv2d_forward(x.address(), w.address(), 0, 0, y.address(), 0, scratch.address(), scratch.bytes, s.address(), GR_FLOAT32,
+                         0));
+  for (int64_t i = 0; i < 16; i++) {
+    for (int64_t j = 0; j < 16; j++) {
+      const double value = y[(i * 16 + j) * 16];
+      if (std::abs(i - 5) <= 1 && std::abs(j - 5) <= 1) CHECK(!std::isfinite(value));
+      if (std::abs(i - 5) > 2 || std::abs(j - 5) > 2) CHECK(std::isfinite(value));
+    }
+  }
+}
+
 TEST(conv_of_nothing) {
   const Shape none(0, 4, 4, 8, 8, 3, 3), no_y(1, 2, 2, 8, 8, 3, 3), no_channels(2, 4, 4, 0, 3, 3, 3);
   Array<float> w(none.w_size(), 1), x(no_y.x_size(), 1);
