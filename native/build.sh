@@ -105,7 +105,7 @@ case $action in
   sanitizers)
     for sanitizer in address thread undefined initcheck; do
       echo "under the $sanitizer sanitizer:"
-      sh "$0" build "$dir/$sanitizer" "sanitizer=$sanitizer"
+      sh "$0" build "$dir/$sanitizer" "sanitizer=$sanitizer" cuda=off
       sh "$0" test "$dir/$sanitizer"
     done
     ;;
