@@ -121,21 +121,19 @@ int64_t bands_size(int64_t rows, int64_t depth) {
 
 template <class A, class T>
 void pack_all_bands(const GemmMatrix<T>& x, int64_t first, int64_t rows, int64_t k, int64_t depth, A* out) {
-  constexpr int64_t kRows = GemmTile<A>::kRows;
-  gemm_detail::pack_bands(x, 0, first, rows, (rows + kRows - 1) / kRows, k, depth, out);
+  gemm_detail::pack_bands(x, 0, gemm_detail::RowBlock<A>(first, rows), k, depth, out);
 }
 
 // c = bands times panels, or added to c. Columns are padded, also those of c; panels lie panel_pitch apart.
 template <class A>
 void multiply_block(int64_t rows, int64_t columns, int64_t depth, const A* bands, const A* panels, int64_t panel_pitch, A* c,
                     int64_t pitch, bool add) {
-  constexpr int64_t kRows = GemmTile<A>::kRows, kColumns = GemmTile<A>::kColumns;
-  int64_t count = (rows + kRows - 1) / kRows;
+  constexpr int64_t kColumns = GemmTile<A>::kColumns;
+  const gemm_detail::RowBlock<A> block(0, rows);
   for (int64_t j = 0; j < columns; j += kColumns, panels += panel_pitch) {
-    for (int64_t band = 0; band < count; band++) {
-      int64_t first = part_begin(rows, band, count), height = part_begin(rows, band + 1, count) - first;
-      gemm_kernel<A>(int(height), 2)(depth, bands + first * depth + band * lanes_of<A>, panels, kColumns, c + first * pitch + j,
-                                     pitch, add);
+    for (int64_t band = 0; band < block.bands; band++) {
+      GemmKernel<A> kernel = gemm_kernel<A>(block.height(band), 2, false);
+      kernel(depth, bands + block.place(band, depth), 0, panels, kColumns, c + block.begin(band) * pitch + j, pitch, add);
     }
   }
 }

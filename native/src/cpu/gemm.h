@@ -4,6 +4,8 @@
 //
 //   Left:  void pack_rows(int64_t batch, int64_t row, int rows, int64_t k, int64_t depth, A* out) const
 //          out[l][i] = op(A)[row + i][k + l], rows to a row of out. rows <= GemmTile<A>::kRows; out has room for a vector more.
+//          const A* rows_in_place(int64_t batch, int64_t row, int64_t k, int64_t* pitch) const
+//          where op(A) lies in memory as type A, row-major, and its distance of rows; null where it does not.
 //   Right: void pack_columns(int64_t batch, int64_t column, int columns, int64_t k, int64_t depth, A* out) const
 //          out[l][j] = op(B)[k + l][column + j], GemmTile<A>::kColumns to a row of out, zeros from `columns` on.
 //          const A* in_place(int64_t batch, int64_t k, int64_t column, int64_t* pitch) const
@@ -20,7 +22,8 @@
 // GemmMatrix (gemm_pack.h) is a Left and a Right, GemmStore a Result for plain matrices.
 //
 // The order of work is that of Goto: so many rows of A as the L2 cache takes, columns of B as wide as a tile and as deep as the L1
-// cache takes (gemm_plan.cpp). B is packed once by all threads where several blocks of rows read it, else by the task that does.
+// cache takes (gemm_plan.cpp). B is packed once by all threads where several blocks of rows read it, else by the task that does; A
+// likewise where several blocks of columns read it.
 // The order of each sum, and what a task computes, depends on the sizes alone.
 // Source: Goto, van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS, 2008.
 #pragma once
@@ -61,15 +64,18 @@ struct GemmStore {
   }
 };
 
-// How a product is cut. Blocks are even parts: block i of n begins at extent * i / n.
+// How a product is cut. Blocks are even parts: block i of n begins at extent * i / n; blocks of rows are parts of the bands, and
+// bands, of a tile's rows at most, parts of the rows.
 struct GemmPlan {
   int64_t row_blocks, column_blocks, depth_blocks;  // of one matrix
+  int64_t bands;        // of tile rows, in a matrix
   int64_t panels;       // of tile columns, in a matrix
   int64_t block_panels;  // at most, in a block of columns
-  int64_t block_rows, block_depth;  // at most
+  int64_t block_bands, block_depth;  // at most
   int64_t splits;       // parts of k in tasks of their own
-  int64_t group;        // matrices whose B is packed at a time; 0: tasks pack their own
+  int64_t group;        // matrices that are packed at a time, B and where several tasks read it A; 0: tasks pack their own
   bool in_place;        // B is read where it lies, if it can be
+  bool rows_in_place;   // A is
 };
 GemmPlan plan_gemm(const GemmShape& shape, int element_bytes);
 
@@ -78,6 +84,7 @@ inline int64_t part_begin(int64_t extent, int64_t i, int64_t parts) { return ext
 namespace gemm_detail {
 
 struct PackedA;
+struct PackedAOfAll;
 struct PackedB;
 struct PackedBOfAll;
 struct PartialTiles;
@@ -99,6 +106,7 @@ struct SplitOperand {
     whole.pack_columns(batch / splits, column, columns, at, some, out);
     std::fill(out + some * GemmTile<A>::kColumns, out + depth * GemmTile<A>::kColumns, A(0));
   }
+  const A* rows_in_place(int64_t, int64_t, int64_t, int64_t*) const { return nullptr; }
   const A* in_place(int64_t, int64_t, int64_t, int64_t*) const { return nullptr; }
   int64_t pack_depth() const { return whole.pack_depth(); }
 };
@@ -106,14 +114,45 @@ struct SplitOperand {
 // Panels of B that are packed together.
 constexpr int64_t kGroupPanels = 8;
 
-// Bands of rows [row, row + rows), band i from a + band_begin * depth + i * lanes on.
+// A block of rows as bands of a tile's rows at most, whose heights differ by one at most.
+template <class A>
+struct RowBlock {
+  int64_t bands, row, rows;
+
+  // Rows [row, row + rows) by themselves.
+  RowBlock(int64_t row, int64_t rows)
+      : bands((rows + GemmTile<A>::kRows - 1) / GemmTile<A>::kRows), row(row), rows(rows), m(rows), all_bands(bands) {}
+
+  // Some of a matrix's bands.
+  RowBlock(const GemmShape& s, const GemmPlan& plan, int64_t block) : m(s.m), all_bands(plan.bands) {
+    first_band = part_begin(all_bands, block, plan.row_blocks);
+    bands = part_begin(all_bands, block + 1, plan.row_blocks) - first_band;
+    row = first_row = part_begin(m, first_band, all_bands);
+    rows = begin(bands);
+  }
+
+  int64_t begin(int64_t band) const { return part_begin(m, first_band + band, all_bands) - first_row; }  // of the block's rows
+  int height(int64_t band) const { return int(begin(band + 1) - begin(band)); }
+  // Where a band lies within the packed block of such a depth: there is room for a vector between two.
+  int64_t place(int64_t band, int64_t depth) const { return begin(band) * depth + band * lanes_of<A>; }
+
+ private:
+  int64_t m, all_bands, first_band = 0, first_row = 0;
+};
+
+// Elements of a packed block of rows.
+template <class A>
+int64_t packed_rows(const GemmPlan& plan) {
+  return plan.block_bands * (GemmTile<A>::kRows * plan.block_depth + lanes_of<A>);
+}
+
 template <class A, class Left>
-void pack_bands(const Left& left, int64_t batch, int64_t row, int64_t rows, int64_t bands, int64_t k, int64_t depth, A* a) {
+void pack_bands(const Left& left, int64_t batch, const RowBlock<A>& block, int64_t k, int64_t depth, A* a) {
   for (int64_t l = 0, step = left.pack_depth(); l < depth; l += step) {
     int64_t some = std::min(step, depth - l);
-    for (int64_t band = 0; band < bands; band++) {
-      int64_t first = part_begin(rows, band, bands), height = part_begin(rows, band + 1, bands) - first;
-      left.pack_rows(batch, row + first, int(height), k + l, some, a + first * depth + band * lanes_of<A> + l * height);
+    for (int64_t band = 0; band < block.bands; band++) {
+      int height = block.height(band);
+      left.pack_rows(batch, block.row + block.begin(band), height, k + l, some, a + block.place(band, depth) + l * height);
     }
   }
 }
@@ -132,35 +171,37 @@ void pack_panels(const Right& right, int64_t batch, int64_t panel, int64_t panel
   }
 }
 
-// One block of rows times one block of columns.
+// One block of rows times one block of columns. packed_a, packed_b: what was packed of the matrices for all tasks, or null.
 template <class A, class Left, class Right, class Result>
 void compute_block(const GemmShape& s, const GemmPlan& plan, const Left& left, const Right& right, const Result& result,
-                   int64_t batch, int64_t row_block, int64_t column_block, const A* packed) {
+                   int64_t batch, int64_t row_block, int64_t column_block, const A* packed_a, const A* packed_b) {
   using Tile = GemmTile<A>;
-  constexpr int kRows = Tile::kRows, kColumns = Tile::kColumns, kTile = kRows * kColumns;
-  int64_t row = part_begin(s.m, row_block, plan.row_blocks), rows = part_begin(s.m, row_block + 1, plan.row_blocks) - row;
+  constexpr int kColumns = Tile::kColumns, kTile = Tile::kRows * kColumns;
+  const RowBlock<A> block(s, plan, row_block);
   int64_t panel = part_begin(plan.panels, column_block, plan.column_blocks);
   int64_t panels = part_begin(plan.panels, column_block + 1, plan.column_blocks) - panel;
-  int64_t bands = (rows + kRows - 1) / kRows;
   auto target = result.target(batch);
   bool keeps_tiles = target.data == nullptr && plan.depth_blocks > 1;
-  A* a = workspace<PackedA, A>(plan.block_rows * plan.block_depth + bands * lanes_of<A>);
-  A* own = packed != nullptr ? nullptr : workspace<PackedB, A>(kGroupPanels * kColumns * plan.block_depth);
-  A* tiles = keeps_tiles ? workspace<PartialTiles, A>(plan.block_panels * kColumns * plan.block_rows) : nullptr;
+  A* own_a = packed_a != nullptr ? nullptr : workspace<PackedA, A>(packed_rows<A>(plan));
+  A* own = packed_b != nullptr ? nullptr : workspace<PackedB, A>(kGroupPanels * kColumns * plan.block_depth);
+  A* tiles = keeps_tiles ? workspace<PartialTiles, A>(plan.block_panels * plan.block_bands * kTile) : nullptr;
   alignas(64) A edge[kTile];
 
   for (int64_t d = 0; d < plan.depth_blocks; d++) {
     int64_t k = part_begin(s.k, d, plan.depth_blocks), depth = part_begin(s.k, d + 1, plan.depth_blocks) - k;
     bool last = d + 1 == plan.depth_blocks;
-    pack_bands(left, batch, row, rows, bands, k, depth, a);
+    const A* a = packed_a == nullptr ? own_a : packed_a + (row_block * plan.depth_blocks + d) * packed_rows<A>(plan);
+    int64_t a_pitch = 0;
+    const A* rows = plan.rows_in_place ? left.rows_in_place(batch, block.row, k, &a_pitch) : nullptr;
+    if (packed_a == nullptr && rows == nullptr) pack_bands(left, batch, block, k, depth, own_a);
     for (int64_t p = 0; p < panels; p++) {
       int64_t column = (panel + p) * kColumns;
       int columns = int(std::min<int64_t>(kColumns, s.n - column));
       int vectors = columns > lanes_of<A> ? 2 : 1;
       int64_t b_pitch = kColumns;
       const A* b = nullptr;
-      if (packed != nullptr) {
-        b = packed + ((panel + p) * s.k + k) * kColumns;
+      if (packed_b != nullptr) {
+        b = packed_b + ((panel + p) * s.k + k) * kColumns;
       } else if (plan.in_place && columns == kColumns) {
         b = right.in_place(batch, k, column, &b_pitch);
       }
@@ -173,18 +214,18 @@ void compute_block(const GemmShape& s, const GemmPlan& plan, const Left& left, c
         }
         b = own + within * depth * kColumns;
       }
-      for (int64_t band = 0; band < bands; band++) {
-        int64_t first = part_begin(rows, band, bands);
-        int height = int(part_begin(rows, band + 1, bands) - first);
-        GemmKernel<A> kernel = gemm_kernel<A>(height, vectors);
-        const A* strip = a + first * depth + band * lanes_of<A>;
+      for (int64_t band = 0; band < block.bands; band++) {
+        int64_t first = block.begin(band), row = block.row + first;
+        int height = block.height(band);
+        GemmKernel<A> kernel = gemm_kernel<A>(height, vectors, rows != nullptr);
+        const A* strip = rows != nullptr ? rows + first * a_pitch : a + block.place(band, depth);
         if (target.data != nullptr) {
-          A* c = target.data + (row + first) * target.pitch + column;
+          A* c = target.data + row * target.pitch + column;
           bool add = target.add || d > 0;
           if (columns == vectors * lanes_of<A>) {
-            kernel(depth, strip, b, b_pitch, c, target.pitch, add);
+            kernel(depth, strip, a_pitch, b, b_pitch, c, target.pitch, add);
           } else {
-            kernel(depth, strip, b, b_pitch, edge, kColumns, false);
+            kernel(depth, strip, a_pitch, b, b_pitch, edge, kColumns, false);
             for (int i = 0; i < height; i++) {
               for (int j = 0; j < columns; j++) {
                 A& to = c[i * target.pitch + j];
@@ -193,9 +234,9 @@ void compute_block(const GemmShape& s, const GemmPlan& plan, const Left& left, c
             }
           }
         } else {
-          A* tile = keeps_tiles ? tiles + p * rows * kColumns + first * kColumns : edge;
-          kernel(depth, strip, b, b_pitch, tile, kColumns, d > 0);
-          if (last) result(batch, row + first, column, height, columns, tile, kColumns);
+          A* tile = keeps_tiles ? tiles + (p * block.rows + first) * kColumns : edge;
+          kernel(depth, strip, a_pitch, b, b_pitch, tile, kColumns, d > 0);
+          if (last) result(batch, row, column, height, columns, tile, kColumns);
         }
       }
     }
@@ -210,13 +251,15 @@ int run(const GemmShape& s, const GemmPlan& plan, const Left& left, const Right&
     parallel_chunks(s.batch * blocks, [&](int64_t i) {
       int64_t within = i % blocks;
       compute_block<A>(s, plan, left, right, result, i / blocks, within / plan.column_blocks, within % plan.column_blocks,
-                       static_cast<const A*>(nullptr));
+                       static_cast<const A*>(nullptr), static_cast<const A*>(nullptr));
     });
     return GR_OK;
   }
-  int64_t matrix = plan.panels * kColumns * s.k;
+  int64_t matrix = plan.panels * kColumns * s.k, block_a = packed_rows<A>(plan), matrix_a = 0;
+  if (plan.column_blocks > 1) matrix_a = plan.row_blocks * plan.depth_blocks * block_a;
   A* packed = workspace<PackedBOfAll, A>(plan.group * matrix);
-  if (packed == nullptr) return GR_OUT_OF_MEMORY;
+  A* packed_a = matrix_a == 0 ? nullptr : workspace<PackedAOfAll, A>(plan.group * matrix_a);
+  if (packed == nullptr || (matrix_a != 0 && packed_a == nullptr)) return GR_OUT_OF_MEMORY;
   for (int64_t from = 0; from < s.batch; from += plan.group) {
     int64_t matrices = std::min(plan.group, s.batch - from);
     int64_t groups = (plan.panels + kGroupPanels - 1) / kGroupPanels;
@@ -225,10 +268,21 @@ int run(const GemmShape& s, const GemmPlan& plan, const Left& left, const Right&
       pack_panels(right, from + i / groups, panel, std::min(kGroupPanels, plan.panels - panel), s.n, 0, s.k,
                   packed + i / groups * matrix + panel * kColumns * s.k);
     });
+    if (packed_a != nullptr) {
+      parallel_chunks(matrices * plan.row_blocks, [&](int64_t i) {
+        const RowBlock<A> block(s, plan, i % plan.row_blocks);
+        A* to = packed_a + i * plan.depth_blocks * block_a;
+        for (int64_t d = 0; d < plan.depth_blocks; d++, to += block_a) {
+          int64_t k = part_begin(s.k, d, plan.depth_blocks);
+          pack_bands(left, from + i / plan.row_blocks, block, k, part_begin(s.k, d + 1, plan.depth_blocks) - k, to);
+        }
+      });
+    }
     parallel_chunks(matrices * blocks, [&](int64_t i) {
       int64_t within = i % blocks;
       compute_block<A>(s, plan, left, right, result, from + i / blocks, within / plan.column_blocks,
-                       within % plan.column_blocks, static_cast<const A*>(packed + i / blocks * matrix));
+                       within % plan.column_blocks, packed_a == nullptr ? packed_a : packed_a + i / blocks * matrix_a,
+                       packed + i / blocks * matrix);
     });
   }
   return GR_OK;

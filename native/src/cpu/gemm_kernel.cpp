@@ -7,16 +7,18 @@ namespace gradus::cpu {
 
 namespace {
 
-template <class A, int kRows, int kVectors>
-void multiply(int64_t depth, const A* a, const A* b, int64_t b_pitch, A* c, int64_t c_pitch, bool add) {
+template <class A, int kRows, int kVectors, bool kInPlace>
+void multiply(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_pitch, A* c, int64_t c_pitch, bool add) {
   using V = Vec<A>;
   constexpr int kLanesOf = lanes_of<A>;
   // The lines of C are a burst that no prefetcher sees coming: ask for them before the long loop.
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) __builtin_prefetch(c + r * c_pitch, 1);
   V sum[kRows][kVectors];
+  const A* row[kRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) {
+    row[r] = kInPlace ? a + r * a_pitch : a;
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; v++) sum[r][v] = V{};
   }
@@ -27,11 +29,11 @@ void multiply(int64_t depth, const A* a, const A* b, int64_t b_pitch, A* c, int6
     for (int v = 0; v < kVectors; v++) right[v] = load(b + v * kLanesOf);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; r++) {
-      V left = broadcast(a[r]);
+      V left = broadcast(kInPlace ? row[r][k] : a[r]);
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) sum[r][v] = fma(left, right[v], sum[r][v]);
     }
-    a += kRows;
+    if (!kInPlace) a += kRows;
     b += b_pitch;
   }
 #pragma GCC unroll 16
@@ -44,22 +46,24 @@ void multiply(int64_t depth, const A* a, const A* b, int64_t b_pitch, A* c, int6
   }
 }
 
-template <class A, int kVectors, size_t... kIndex>
+template <class A, int kVectors, bool kInPlace, size_t... kIndex>
 constexpr auto kernels(std::index_sequence<kIndex...>) {
-  return std::array<GemmKernel<A>, sizeof...(kIndex)>{multiply<A, int(kIndex) + 1, kVectors>...};
+  return std::array<GemmKernel<A>, sizeof...(kIndex)>{multiply<A, int(kIndex) + 1, kVectors, kInPlace>...};
 }
 
 }  // namespace
 
 template <class A>
-GemmKernel<A> gemm_kernel(int rows, int vectors) {
+GemmKernel<A> gemm_kernel(int rows, int vectors, bool in_place) {
   using Rows = std::make_index_sequence<GemmTile<A>::kRows>;
-  static constexpr auto one = kernels<A, 1>(Rows{});
-  static constexpr auto two = kernels<A, 2>(Rows{});
-  return (vectors == 1 ? one : two)[size_t(rows) - 1];
+  static constexpr auto one = kernels<A, 1, false>(Rows{}), two = kernels<A, 2, false>(Rows{});
+  static constexpr auto one_in_place = kernels<A, 1, true>(Rows{}), two_in_place = kernels<A, 2, true>(Rows{});
+  const auto& narrow = in_place ? one_in_place : one;
+  const auto& wide = in_place ? two_in_place : two;
+  return (vectors == 1 ? narrow : wide)[size_t(rows) - 1];
 }
 
-template GemmKernel<float> gemm_kernel(int rows, int vectors);
-template GemmKernel<double> gemm_kernel(int rows, int vectors);
+template GemmKernel<float> gemm_kernel(int rows, int vectors, bool in_place);
+template GemmKernel<double> gemm_kernel(int rows, int vectors, bool in_place);
 
 }  // namespace gradus::cpu

@@ -111,12 +111,11 @@ struct GemmMatrix {
     return data + batch * stride + (across ? k * pitch + line : line * pitch + k);
   }
 
+  const A* rows_in_place(int64_t batch, int64_t row, int64_t k, int64_t* to_next) const {
+    return across ? nullptr : in_memory(batch, row, k, to_next);
+  }
   const A* in_place(int64_t batch, int64_t k, int64_t column, int64_t* to_next) const {
-    if constexpr (std::is_same_v<T, A>) {
-      *to_next = pitch;
-      return across ? at(batch, column, k) : nullptr;
-    }
-    return nullptr;
+    return across ? in_memory(batch, column, k, to_next) : nullptr;
   }
 
   // Across, as many lines as a set of the L1 cache has ways: with a pitch that is a power of two they are all in one.
@@ -142,6 +141,14 @@ struct GemmMatrix {
   }
 
  private:
+  const A* in_memory(int64_t batch, int64_t line, int64_t k, int64_t* to_next) const {
+    if constexpr (std::is_same_v<T, A>) {
+      *to_next = pitch;
+      return at(batch, line, k);
+    }
+    return nullptr;
+  }
+
   // `count` lines from `line` on. Whole vectors are read where the matrix has them, and written where out_pitch lines fit into
   // them: what is too much is overwritten by the next row, or lies behind the last one.
   void copy_lines(const T* from, int64_t line, int count, int64_t depth, A* out, int64_t out_pitch) const {

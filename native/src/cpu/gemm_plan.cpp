@@ -6,11 +6,12 @@ namespace {
 
 constexpr int64_t kPanelBytes = 20 << 10;    // of B, in L1
 constexpr int64_t kBlockBytes = 160 << 10;   // of A, in L2 beside a panel of B and lines of C
-constexpr int64_t kPackedBytes = 64 << 20;   // of B for all tasks, where there are several matrices
+constexpr int64_t kPackedBytes = 64 << 20;   // of A and B for all tasks, where there are several matrices
 constexpr int64_t kTaskWork = 12 << 20;      // multiply-adds that are worth a task of their own
 constexpr int64_t kSplitWork = 2 << 20;      // and a part of k: it has little to pack and to add
 constexpr int64_t kTasks = 48;               // as many as are wanted where there is work for them
 constexpr int64_t kInPlaceRows = 12;         // so few read B at most twice: packing it costs more than it gains
+constexpr int64_t kInPlacePanels = 8;        // likewise of A, which is read where it lies once for every panel
 
 int64_t parts(int64_t extent, int64_t size) { return std::max<int64_t>(1, (extent + size - 1) / size); }
 
@@ -37,8 +38,8 @@ GemmPlan plan_gemm(const GemmShape& s, int element_bytes) {
     p.splits = splits;
     wanted = std::max<int64_t>(1, wanted / splits);
   }
-  // Smaller blocks until there are tasks enough, but not below a quarter of the largest: each task packs its own rows of A. Rows
-  // that fit into one block are not cut: then no two tasks read the same columns of B.
+  // Smaller blocks until there are tasks enough, but not below a quarter of the largest. Rows that fit into one block are not cut:
+  // then no two tasks read the same columns of B.
   int64_t batch = s.batch * p.splits, k = parts(s.k, p.splits);
   bool one_block = s.m <= height;
   for (int step = 0; step < 4 && batch * parts(s.m, height) * parts(p.panels, width) < wanted; step++) {
@@ -48,11 +49,14 @@ GemmPlan plan_gemm(const GemmShape& s, int element_bytes) {
   p.row_blocks = parts(s.m, height);
   p.column_blocks = parts(p.panels, width);
   p.depth_blocks = parts(k, depth);
-  p.block_rows = parts(s.m, p.row_blocks);
+  p.bands = parts(s.m, rows);
+  p.block_bands = parts(p.bands, p.row_blocks);
   p.block_panels = parts(p.panels, p.column_blocks);
   p.block_depth = parts(k, p.depth_blocks);
   p.in_place = s.m <= kInPlaceRows;
+  p.rows_in_place = p.panels <= kInPlacePanels;
   int64_t packed_bytes = p.panels * columns * std::max<int64_t>(1, k) * element_bytes;
+  if (p.column_blocks > 1) packed_bytes += p.bands * rows * std::max<int64_t>(1, k) * element_bytes;
   if (p.row_blocks > 1) p.group = std::clamp<int64_t>(kPackedBytes / packed_bytes, 1, batch);
   return p;
 }

@@ -8,6 +8,10 @@
 #include <cstdint>
 #include <cstdlib>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace gradus::cpu {
 
 class Workspace {
@@ -23,13 +27,18 @@ class Workspace {
   }
 
  private:
-  static constexpr size_t kAlignment = 64;
+  static constexpr size_t kAlignment = 64, kHugePage = 2 << 20;
 
   void grow(size_t bytes) {
     std::free(data_);
-    bytes_ = (bytes / kAlignment + 1) * kAlignment;
-    data_ = std::aligned_alloc(kAlignment, bytes_);
+    const size_t unit = bytes >= kHugePage ? kHugePage : kAlignment;
+    bytes_ = (bytes / unit + 1) * unit;
+    data_ = std::aligned_alloc(bytes_ >= kHugePage ? kHugePage : kAlignment, bytes_);
     if (data_ == nullptr) bytes_ = 0;
+#if defined(MADV_HUGEPAGE)
+    // Panels are read with strides of pages: fewer and larger ones spare the machine looking them up. Where it has none, no harm.
+    else if (bytes_ >= kHugePage) madvise(data_, bytes_, MADV_HUGEPAGE);
+#endif
   }
 
   void* data_ = nullptr;
