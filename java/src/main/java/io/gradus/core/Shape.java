@@ -2,7 +2,11 @@ package io.gradus.core;
 
 import java.util.Arrays;
 
-/** The extents of a tensor, immutable. A scalar has rank 0 and one element. */
+/**
+ * The extents of a tensor, immutable. A scalar has rank 0 and one element.
+ *
+ * <p>Every operation makes shapes: checks here build their message when they fail, not before.
+ */
 public final class Shape {
   /** The shape of a scalar. */
   public static final Shape SCALAR = new Shape(new long[0]);
@@ -14,7 +18,9 @@ public final class Shape {
     this.dims = dims;
     long n = 1;
     for (long d : dims) {
-      Checks.shape(d >= 0, "[shape] extents cannot be negative: %s", Arrays.toString(dims));
+      if (d < 0) {
+        throw new ShapeException("[shape] extents cannot be negative: " + Arrays.toString(dims));
+      }
       n = Math.multiplyExact(n, d);
     }
     this.numel = n;
@@ -118,8 +124,9 @@ public final class Shape {
   /** This shape with an axis of the given extent inserted before {@code axis}. */
   public Shape insert(int axis, long extent) {
     int a = axis < 0 ? axis + dims.length + 1 : axis;
-    Checks.shape(
-        a >= 0 && a <= dims.length, "[shape] cannot insert an axis at %d into %s", axis, this);
+    if (a < 0 || a > dims.length) {
+      throw new ShapeException("[shape] cannot insert an axis at " + axis + " into " + this);
+    }
     long[] out = new long[dims.length + 1];
     System.arraycopy(dims, 0, out, 0, a);
     out[a] = extent;
@@ -162,15 +169,12 @@ public final class Shape {
     for (int i = 1; i <= rank; i++) {
       long x = i <= a.rank() ? a.dims[a.rank() - i] : 1;
       long y = i <= b.rank() ? b.dims[b.rank() - i] : 1;
-      Checks.shape(
-          x == y || x == 1 || y == 1,
-          "[%s] shapes %s and %s do not broadcast: %d and %d at axis %d from the right",
-          op,
-          a,
-          b,
-          x,
-          y,
-          i);
+      if (x != y && x != 1 && y != 1) {
+        throw new ShapeException(
+            String.format(
+                "[%s] shapes %s and %s do not broadcast: %d and %d at axis %d from the right",
+                op, a, b, x, y, i));
+      }
       out[rank - i] = x == 1 ? y : x;
     }
     return new Shape(out);
@@ -200,35 +204,36 @@ public final class Shape {
     int hole = -1;
     for (int i = 0; i < target.length; i++) {
       if (target[i] == -1) {
-        Checks.shape(hole < 0, "[reshape] only one extent can be -1: %s", Arrays.toString(target));
+        if (hole >= 0) {
+          throw new ShapeException(
+              "[reshape] only one extent can be -1: " + Arrays.toString(target));
+        }
         hole = i;
       } else {
-        Checks.shape(
-            target[i] >= 0,
-            "[reshape] extents cannot be negative, but for one -1: %s",
-            Arrays.toString(target));
+        if (target[i] < 0) {
+          throw new ShapeException(
+              "[reshape] extents cannot be negative, but for one -1: " + Arrays.toString(target));
+        }
         known *= target[i];
       }
     }
     long[] out = target.clone();
     if (hole >= 0) {
-      Checks.shape(
-          known != 0 && numel % known == 0,
-          "[reshape] cannot infer -1: %s has %d elements, not a multiple of %d in %s",
-          this,
-          numel,
-          known,
-          Arrays.toString(target));
+      if (known == 0 || numel % known != 0) {
+        throw new ShapeException(
+            String.format(
+                "[reshape] cannot infer -1: %s has %d elements, not a multiple of %d in %s",
+                this, numel, known, Arrays.toString(target)));
+      }
       out[hole] = numel / known;
       known *= out[hole];
     }
-    Checks.shape(
-        known == numel,
-        "[reshape] %s has %d elements but %s has %d",
-        this,
-        numel,
-        Arrays.toString(target),
-        known);
+    if (known != numel) {
+      throw new ShapeException(
+          String.format(
+              "[reshape] %s has %d elements but %s has %d",
+              this, numel, Arrays.toString(target), known));
+    }
     return new Shape(out);
   }
 

@@ -13,6 +13,10 @@ public final class GradMode {
   private static final ThreadLocal<boolean[]> ENABLED =
       ThreadLocal.withInitial(() -> new boolean[] {true});
 
+  // Every operation sets the mode: guards that hold nothing need not be made anew.
+  private static final Guard RESTORE_ON = () -> ENABLED.get()[0] = true;
+  private static final Guard RESTORE_OFF = () -> ENABLED.get()[0] = false;
+
   private GradMode() {}
 
   /** Whether this thread records. */
@@ -33,9 +37,9 @@ public final class GradMode {
   /** Sets recording in this thread until the guard is closed. */
   public static Guard set(boolean enabled) {
     boolean[] flag = ENABLED.get();
-    boolean before = flag[0];
+    Guard restore = flag[0] ? RESTORE_ON : RESTORE_OFF;
     flag[0] = enabled;
-    return () -> flag[0] = before;
+    return restore;
   }
 
   /** Restores the mode at close. */

@@ -145,13 +145,15 @@ public final class Linear {
       if (activation == Activation.RELU) {
         gradY = Elementwise.binary(BinaryOp.GATE, gradY, saved(2));
       }
-      Tensor g = gradY.reshape(rows, weight.size(0));
+      boolean flat = x.rank() == 2;
+      Tensor g = flat ? gradY : gradY.reshape(rows, weight.size(0));
       if (needsGrad(0)) {
-        out[0] = g.matmul(weight).reshape(x.shape().dims());
+        Tensor gradX = g.matmul(weight);
+        out[0] = flat ? gradX : gradX.reshape(x.shape().dims());
       }
       if (needsGrad(1)) {
         // The product reads the transpose of g as it lies.
-        out[1] = g.t().matmul(x.reshape(rows, x.size(-1)));
+        out[1] = g.t().matmul(flat ? x : x.reshape(rows, x.size(-1)));
       }
       if (needsGrad(2)) {
         out[2] = g.sum(0);

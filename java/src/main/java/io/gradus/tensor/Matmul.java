@@ -1,5 +1,6 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.Buffer;
 import io.gradus.backend.MatmulShape;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
@@ -51,28 +52,32 @@ final class Matmul {
   }
 
   private static Shape batch(Shape shape) {
+    if (shape.rank() == 2) {
+      return Shape.SCALAR;
+    }
     long[] dims = shape.dims();
     return Shape.of(Arrays.copyOf(dims, dims.length - 2));
   }
 
   /** A dense operand, possibly stored transposed. */
-  private record Operand(Tensor dense, boolean transposed, long stride) {
+  private record Operand(Buffer elements, boolean transposed, long stride) {
     /** Avoids copying a transposed matrix: the primitive reads it as it lies. */
     static Operand of(Tensor x, Shape batch) {
-      Shape target = batch.insert(batch.rank(), x.size(-2)).insert(batch.rank() + 1, x.size(-1));
-      boolean shared = batch(x.shape()).numel() == 1;
-      Tensor matrices =
-          shared
-              ? x.reshape(x.size(-2), x.size(-1))
-              : x.shape().equals(target) ? x : x.expand(target.dims());
-      long matrix = x.size(-2) * x.size(-1);
-      if (!matrices.isContiguous()) {
-        Tensor t = matrices.t();
-        if (t.isContiguous()) {
-          return new Operand(t, true, shared ? 0 : matrix);
-        }
+      if (x.rank() == 2) {
+        return of(x, 0);
       }
-      return new Operand(matrices.contiguous(), false, shared ? 0 : matrix);
+      Shape target = batch.insert(batch.rank(), x.size(-2)).insert(batch.rank() + 1, x.size(-1));
+      if (batch(x.shape()).numel() == 1) {
+        return of(x.reshape(x.size(-2), x.size(-1)), 0);
+      }
+      return of(x.shape().equals(target) ? x : x.expand(target.dims()), x.size(-2) * x.size(-1));
+    }
+
+    private static Operand of(Tensor matrices, long stride) {
+      Buffer stored = matrices.isContiguous() ? null : matrices.bufferOfTransposed();
+      return stored != null
+          ? new Operand(stored, true, stride)
+          : new Operand(matrices.contiguous().buffer(), false, stride);
     }
   }
 
@@ -91,7 +96,10 @@ final class Matmul {
       Operand right = Operand.of(b, batch);
       long m = a.size(-2);
       long n = b.size(-1);
-      Shape shape = batch.insert(batch.rank(), m).insert(batch.rank() + 1, n);
+      Shape shape =
+          batch.rank() == 0
+              ? Shape.of(m, n)
+              : batch.insert(batch.rank(), m).insert(batch.rank() + 1, n);
       Tensor out = Tensor.empty(a.backend(), a.dtype(), shape);
       a.backend()
           .matmul(
@@ -105,8 +113,8 @@ final class Matmul {
                   left.stride(),
                   right.stride(),
                   false),
-              left.dense().buffer(),
-              right.dense().buffer(),
+              left.elements(),
+              right.elements(),
               out.buffer());
       save(a, b);
       return new Tensor[] {out};

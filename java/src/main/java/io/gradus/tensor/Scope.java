@@ -1,8 +1,7 @@
 package io.gradus.tensor;
 
 import io.gradus.core.Checks;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,9 +20,13 @@ public final class Scope implements AutoCloseable {
   private static final ThreadLocal<@Nullable Scope[]> CURRENT =
       ThreadLocal.withInitial(() -> new Scope[1]);
 
+  private static final int FEW = 4;
+
   private final Thread thread = Thread.currentThread();
   private final @Nullable Scope parent;
-  private final List<Tensor> members = new ArrayList<>();
+  // An array of its own: every operation opens a scope, most of them for one or two tensors.
+  private @Nullable Tensor[] members = new Tensor[FEW];
+  private int size;
   private boolean closed;
 
   private Scope(@Nullable Scope parent) {
@@ -43,7 +46,10 @@ public final class Scope implements AutoCloseable {
   }
 
   void add(Tensor tensor) {
-    members.add(tensor);
+    if (size == members.length) {
+      members = Arrays.copyOf(members, 2 * size);
+    }
+    members[size++] = tensor;
   }
 
   /**
@@ -99,11 +105,13 @@ public final class Scope implements AutoCloseable {
         current[0] == this, "[scope] an inner scope is still open: close scopes innermost first");
     closed = true;
     current[0] = parent;
-    for (Tensor tensor : members) {
-      if (tensor.owner() == this) {
+    for (int i = 0; i < size; i++) {
+      Tensor tensor = members[i];
+      if (tensor != null && tensor.owner() == this) {
         tensor.releaseFromScope();
       }
+      members[i] = null;
     }
-    members.clear();
+    size = 0;
   }
 }

@@ -444,6 +444,23 @@ public final class Tensor
     return new Buffer(memory(), offset, numel());
   }
 
+  /** The elements of matrices that are stored transposed without gaps, or null where they are not. */
+  @Nullable Buffer bufferOfTransposed() {
+    int rank = shape.rank();
+    long rows = shape.dim(-2);
+    long step = shape.dim(-1) * rows;
+    if (strides[rank - 2] != 1 || strides[rank - 1] != rows) {
+      return null;
+    }
+    for (int axis = rank - 3; axis >= 0; axis--) {
+      if (strides[axis] != step) {
+        return null;
+      }
+      step *= shape.dim(axis);
+    }
+    return new Buffer(memory(), offset, numel());
+  }
+
   /** The window that strided primitives start from. */
   Buffer stridedBuffer() {
     return new Buffer(memory(), offset, memory.length() - offset);
