@@ -67,6 +67,31 @@ public interface ConvOps extends Primitives {
   }
 
   /**
+   * {@link #conv2dForward} with mean and biased variance of every channel of y, which a plug-in
+   * gathers while it computes y: batch normalisation behind it need not read y for them. The
+   * default body reads y.
+   *
+   * @param x [n, h, w, c]
+   * @param w [o, kh, kw, c / groups]
+   * @param bias [o], or null for 0
+   * @param y [n, oh, ow, o], with at least one pixel
+   * @param statistics [2, o], means and then variances; FLOAT64 where y is, else FLOAT32
+   * @param shape sizes
+   */
+  default void conv2dForwardStatistics(
+      Buffer x, Buffer w, @Nullable Buffer bias, Buffer y, Buffer statistics, ConvShape shape) {
+    conv2dForward(x, w, bias, y, shape);
+    long channels = shape.o();
+    long rows = y.length() / channels;
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, statistics.dtype(), rows, channels);
+      ColumnMoments moments = ColumnMoments.of(m, scratch.as(statistics.dtype(), y), rows);
+      m.store(moments.mean(), statistics.slice(0, channels));
+      m.store(moments.variance(), statistics.slice(channels, channels));
+    }
+  }
+
+  /**
    * Gradient of the convolution with respect to its input: a transposed convolution.
    *
    * @param gradY [n, oh, ow, o]

@@ -38,21 +38,56 @@ public interface NormOps extends Primitives {
       long channels,
       double momentum,
       double eps) {
-    DType dtype = mean.dtype();
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, mean.dtype(), rows, channels);
+      ColumnMoments moments = ColumnMoments.of(m, scratch.as(mean.dtype(), x), rows);
+      m.store(moments.mean(), mean);
+      batchNormFinish(
+          mean,
+          moments.variance(),
+          invStd,
+          runningMean,
+          runningVar,
+          rows,
+          channels,
+          momentum,
+          eps);
+    }
+  }
+
+  /**
+   * {@link #batchNormStatistics} from mean and variance that are known already, of {@link
+   * ConvOps#conv2dForwardStatistics}.
+   *
+   * @param mean [channels], of invStd's type
+   * @param variance [channels], biased, of invStd's type
+   * @param invStd [channels]
+   * @param runningMean [channels], updated, or null
+   * @param runningVar [channels], updated, or null
+   * @param rows values per channel, at least 2
+   * @param channels columns
+   * @param momentum weight of this batch in the moving averages
+   * @param eps added to the variance
+   */
+  default void batchNormFinish(
+      Buffer mean,
+      Buffer variance,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      long rows,
+      long channels,
+      double momentum,
+      double eps) {
+    DType dtype = invStd.dtype();
     try (Scratch scratch = new Scratch(this)) {
       Rows m = new Rows(this, scratch, dtype, rows, channels);
-      Buffer wide = scratch.as(dtype, x);
-      Buffer average = m.vector(BinaryOp.DIV, m.sumOfColumns(wide), (double) rows);
-      Buffer distance = m.apply(BinaryOp.SUB, wide, average, m.row);
-      Buffer squares = m.sumOfColumns(m.apply(BinaryOp.MUL, distance, distance, m.full));
-      Buffer variance = m.vector(BinaryOp.DIV, squares, (double) rows);
-      m.store(average, mean);
       m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, eps)), invStd);
       if (runningMean != null) {
-        movingAverage(m, scratch.as(dtype, runningMean), average, momentum, runningMean);
+        movingAverage(m, scratch.as(dtype, runningMean), mean, momentum, runningMean);
       }
       if (runningVar != null) {
-        Buffer unbiased = m.vector(BinaryOp.DIV, squares, rows - 1.0);
+        Buffer unbiased = m.vector(BinaryOp.MUL, variance, rows / (rows - 1.0));
         movingAverage(m, scratch.as(dtype, runningVar), unbiased, momentum, runningVar);
       }
     }

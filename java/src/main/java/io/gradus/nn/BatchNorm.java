@@ -2,6 +2,8 @@ package io.gradus.nn;
 
 import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
+import io.gradus.tensor.Conv;
+import io.gradus.tensor.Conv2dOptions;
 import io.gradus.tensor.Norm;
 import io.gradus.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -74,6 +76,34 @@ abstract class BatchNorm extends Module implements TakesEpilogue {
         runningMean,
         runningVar,
         isTraining(),
+        momentum,
+        eps,
+        activation,
+        residual);
+  }
+
+  /** Whether it may be one operation with the convolution before it: in training, unwatched. */
+  final boolean followsConvolution() {
+    return isTraining() && !hasHooks();
+  }
+
+  /** The convolution of x, normalised: see {@link Conv#conv2dBatchNorm}. */
+  final Tensor forward(
+      Tensor x,
+      Tensor kernel,
+      @Nullable Tensor kernelBias,
+      Conv2dOptions options,
+      @Nullable Tensor residual,
+      Activation activation) {
+    return Conv.conv2dBatchNorm(
+        x,
+        kernel,
+        kernelBias,
+        options,
+        weight,
+        bias,
+        runningMean,
+        runningVar,
         momentum,
         eps,
         activation,

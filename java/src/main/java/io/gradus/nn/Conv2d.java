@@ -1,5 +1,6 @@
 package io.gradus.nn;
 
+import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
 import io.gradus.tensor.Conv;
 import io.gradus.tensor.Conv2dOptions;
@@ -80,6 +81,12 @@ public final class Conv2d extends Module {
   @Override
   public Tensor forward(Tensor x) {
     return Conv.conv2d(x, weight, bias, options);
+  }
+
+  /** With the batch normalisation that follows it, as one operation. */
+  Tensor forward(
+      Tensor x, BatchNorm norm, @Nullable Tensor residual, Activation activation) {
+    return norm.forward(x, weight, bias, options, residual, activation);
   }
 
   @Override

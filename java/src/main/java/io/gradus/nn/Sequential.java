@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Modules one after the other, named 0, 1, 2, ... A module that {@link TakesEpilogue} and the
- * activation after it run as one, unless the system property {@code gradus.fusion} is {@code off};
- * the results agree.
+ * activation after it run as one, and so do in training a {@link Conv2d} and the batch norm after
+ * it, unless the system property {@code gradus.fusion} is {@code off}; the results agree.
  *
  * <pre>{@code
  * Module model = new Sequential(
@@ -73,6 +73,11 @@ public final class Sequential extends Module implements TakesEpilogue {
   @Override
   public Tensor forward(Tensor x, @Nullable Tensor residual, Activation activation) {
     int last = modules.size() - 1;
+    if (last > 0 && get(last) instanceof BatchNorm norm && get(last - 1) instanceof Conv2d conv) {
+      if (isOne(conv, norm)) {
+        return conv.forward(run(x, last - 1), norm, residual, activation);
+      }
+    }
     return ((TakesEpilogue) get(last)).forward(run(x, last), residual, activation);
   }
 
@@ -81,6 +86,15 @@ public final class Sequential extends Module implements TakesEpilogue {
     Tensor y = x;
     for (int i = 0; i < count; i++) {
       Module module = modules.get(i);
+      if (i + 1 < count
+          && module instanceof Conv2d conv
+          && modules.get(i + 1) instanceof BatchNorm norm
+          && isOne(conv, norm)) {
+        Activation next = i + 2 < count ? foldable(modules.get(i + 2)) : null;
+        y = conv.forward(y, norm, null, next == null ? Activation.NONE : next);
+        i += next == null ? 1 : 2;
+        continue;
+      }
       Activation next = fusion && i + 1 < count ? foldable(modules.get(i + 1)) : null;
       if (next != null && module instanceof TakesEpilogue head && head.takesEpilogue()) {
         y = head.forward(y, null, next);
@@ -90,6 +104,11 @@ public final class Sequential extends Module implements TakesEpilogue {
       }
     }
     return y;
+  }
+
+  /** A convolution that gathers the statistics for the batch normalisation behind it. */
+  private static boolean isOne(Conv2d conv, BatchNorm norm) {
+    return Fusion.isEnabled() && !conv.hasHooks() && norm.followsConvolution();
   }
 
   private static @Nullable Activation foldable(Module module) {

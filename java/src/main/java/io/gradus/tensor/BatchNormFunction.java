@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * batch changes.
  */
 final class BatchNormFunction extends Function {
+  private final @Nullable Tensor statistics;
   private final @Nullable Tensor runningMean;
   private final @Nullable Tensor runningVar;
   private final boolean training;
@@ -27,7 +28,13 @@ final class BatchNormFunction extends Function {
   private final int residualAt;
   private DType biasType = DType.FLOAT32;
 
+  /**
+   * An application.
+   *
+   * @param statistics mean and biased variance of x [2, C], where they are known already
+   */
   BatchNormFunction(
+      @Nullable Tensor statistics,
       @Nullable Tensor runningMean,
       @Nullable Tensor runningVar,
       boolean training,
@@ -38,6 +45,7 @@ final class BatchNormFunction extends Function {
       boolean hasBias,
       boolean hasResidual) {
     super("batchNorm");
+    this.statistics = statistics;
     this.runningMean = runningMean;
     this.runningVar = runningVar;
     this.training = training;
@@ -66,18 +74,23 @@ final class BatchNormFunction extends Function {
     Tensor invStd;
     if (training) {
       Shape channels = Shape.of(x.size(-1));
-      mean = Tensor.empty(backend, Norm.statistics(x), channels);
       invStd = Tensor.empty(backend, Norm.statistics(x), channels);
-      backend.batchNormStatistics(
-          x.buffer(),
-          mean.buffer(),
-          invStd.buffer(),
-          runningMean == null ? null : runningMean.buffer(),
-          runningVar == null ? null : runningVar.buffer(),
-          rows(x),
-          x.size(-1),
-          momentum,
-          eps);
+      if (statistics != null) {
+        mean = statistics.select(0, 0);
+        finish(statistics, invStd, rows(x));
+      } else {
+        mean = Tensor.empty(backend, Norm.statistics(x), channels);
+        backend.batchNormStatistics(
+            x.buffer(),
+            mean.buffer(),
+            invStd.buffer(),
+            runningMean == null ? null : runningMean.buffer(),
+            runningVar == null ? null : runningVar.buffer(),
+            rows(x),
+            x.size(-1),
+            momentum,
+            eps);
+      }
       noteChange(runningMean);
       noteChange(runningVar);
     } else {
@@ -108,6 +121,23 @@ final class BatchNormFunction extends Function {
       biasType = in[biasAt].dtype();
     }
     return new Tensor[] {y};
+  }
+
+  private void finish(Tensor known, Tensor invStd, long rows) {
+    long channels = invStd.numel();
+    Buffer both = known.buffer();
+    known
+        .backend()
+        .batchNormFinish(
+            both.slice(0, channels),
+            both.slice(channels, channels),
+            invStd.buffer(),
+            runningMean == null ? null : runningMean.buffer(),
+            runningVar == null ? null : runningVar.buffer(),
+            rows,
+            channels,
+            momentum,
+            eps);
   }
 
   private static void noteChange(@Nullable Tensor running) {

@@ -1,5 +1,7 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.Activation;
+import io.gradus.backend.Buffer;
 import io.gradus.backend.ConvShape;
 import io.gradus.core.Checks;
 import io.gradus.core.Shape;
@@ -62,6 +64,74 @@ public final class Conv {
     return bias == null
         ? new Conv2d(shape).apply(x, weight)
         : new Conv2d(shape).apply(x, weight, bias);
+  }
+
+  /**
+   * A convolution and batch normalisation by the batch's own statistics, as in training: {@link
+   * #conv2d} and {@link Norm#batchNorm(Tensor, Tensor, Tensor, Tensor, Tensor, boolean, double,
+   * double, Activation, Tensor)}, with the same result but for the order of sums. Backends that can
+   * gather the statistics while they convolve spare a pass over the result.
+   *
+   * <p>Shapes: x: [N, H, W, C], weight: [O, KH, KW, C / groups], bias, scale, shift, runningMean,
+   * runningVar: [O], residual: [N, OH, OW, O] -> y: [N, OH, OW, O]
+   *
+   * <pre>{@code
+   * Tensor y = Conv.conv2dBatchNorm(x, weight, null, Conv2dOptions.of(1, 1),
+   *     gamma, beta, mean, var, 0.1, 1e-5, Activation.RELU, null);
+   * }</pre>
+   *
+   * @param bias of the convolution, or null
+   * @param scale weight of the normalisation, or null for 1
+   * @param shift bias of the normalisation, or null for 0
+   * @param runningMean updated, or null
+   * @param runningVar updated, or null
+   * @param momentum weight of this batch in the running statistics
+   * @param eps added to the variance
+   * @param activation applied last
+   * @param residual added before the activation, or null
+   * @throws io.gradus.core.ShapeException when shapes do not fit, or a channel of the convolution
+   *     has less than two values
+   * @throws io.gradus.core.DTypeException when types differ or are not floating
+   * @throws io.gradus.core.DeviceException when the tensors are on different devices
+   */
+  public static Tensor conv2dBatchNorm(
+      Tensor x,
+      Tensor weight,
+      @Nullable Tensor bias,
+      Conv2dOptions options,
+      @Nullable Tensor scale,
+      @Nullable Tensor shift,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      double momentum,
+      double eps,
+      Activation activation,
+      @Nullable Tensor residual) {
+    try (Scope s = Scope.open()) {
+      Tensor image = Precision.product(x);
+      Tensor kernel = Precision.product(weight);
+      Tensor offset = bias == null ? null : Precision.product(bias);
+      ConvShape shape = check(image, kernel, offset, options);
+      boolean counts = (long) shape.n() * shape.oh() * shape.ow() > 1;
+      Conv2d convolution = new Conv2d(shape, counts);
+      Tensor[] results =
+          offset == null
+              ? convolution.applyAll(image, kernel)
+              : convolution.applyAll(image, kernel, offset);
+      return s.keep(
+          Norm.batchNorm(
+              results[0],
+              counts ? results[1].detach() : null,
+              scale,
+              shift,
+              runningMean,
+              runningVar,
+              true,
+              momentum,
+              eps,
+              activation,
+              residual));
+    }
   }
 
   /**
@@ -291,26 +361,36 @@ public final class Conv {
    */
   private static final class Conv2d extends Function {
     private final ConvShape shape;
+    private final boolean withStatistics;
 
     Conv2d(ConvShape shape) {
+      this(shape, false);
+    }
+
+    /** With statistics of y as a second result, for batch normalisation: no gradient flows there. */
+    Conv2d(ConvShape shape, boolean withStatistics) {
       super("conv2d");
       this.shape = shape;
+      this.withStatistics = withStatistics;
     }
 
     @Override
     protected Tensor[] forward(Tensor... in) {
       Tensor x = in[0].contiguous();
       Tensor w = in[1].contiguous();
+      Buffer bias = in.length > 2 ? in[2].contiguous().buffer() : null;
       Tensor y = Tensor.empty(x.backend(), x.dtype(), outputShape(shape));
-      x.backend()
-          .conv2dForward(
-              x.buffer(),
-              w.buffer(),
-              in.length > 2 ? in[2].contiguous().buffer() : null,
-              y.buffer(),
-              shape);
       save(in[0], in[1]);
-      return new Tensor[] {y};
+      if (!withStatistics) {
+        x.backend().conv2dForward(x.buffer(), w.buffer(), bias, y.buffer(), shape);
+        return new Tensor[] {y};
+      }
+      Tensor statistics =
+          Tensor.empty(x.backend(), Norm.statistics(y), Shape.of(2, y.shape().dim(-1)));
+      x.backend()
+          .conv2dForwardStatistics(
+              x.buffer(), w.buffer(), bias, y.buffer(), statistics.buffer(), shape);
+      return new Tensor[] {y, statistics};
     }
 
     @Override

@@ -93,12 +93,40 @@ public final class Norm {
       double eps,
       Activation activation,
       @Nullable Tensor residual) {
+    return batchNorm(
+        x,
+        null,
+        weight,
+        bias,
+        runningMean,
+        runningVar,
+        training,
+        momentum,
+        eps,
+        activation,
+        residual);
+  }
+
+  /** With statistics of x [2, C] that a convolution left, or null. */
+  static Tensor batchNorm(
+      Tensor x,
+      @Nullable Tensor statistics,
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      boolean training,
+      double momentum,
+      double eps,
+      Activation activation,
+      @Nullable Tensor residual) {
     try (Scope s = Scope.open()) {
       Tensor met = residual == null ? x : Precision.meeting(x, residual);
       Tensor added = residual == null ? null : Precision.like(met, residual);
       return s.keep(
           normalise(
               met,
+              met.dtype() == x.dtype() ? statistics : null,
               weight,
               bias,
               runningMean,
@@ -113,6 +141,7 @@ public final class Norm {
 
   private static Tensor normalise(
       Tensor x,
+      @Nullable Tensor statistics,
       @Nullable Tensor weight,
       @Nullable Tensor bias,
       @Nullable Tensor runningMean,
@@ -164,6 +193,7 @@ public final class Norm {
     }
     BatchNormFunction function =
         new BatchNormFunction(
+            statistics,
             runningMean,
             runningVar,
             training,

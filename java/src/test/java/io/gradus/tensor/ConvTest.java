@@ -32,7 +32,7 @@ class ConvTest extends OpTestCase {
         : Conv.conv2d(in[0], in[1], bias, options);
   }
 
-  private static Nd naive(Conv2dOptions o, Nd... in) {
+  static Nd naive(Conv2dOptions o, Nd... in) {
     Nd x = in[0];
     Nd w = in[1];
     long spanH = o.dilationH() * (w.dim(1) - 1) + 1;
@@ -122,7 +122,9 @@ class ConvTest extends OpTestCase {
             .on(Operand.x(1, 1, 1, 1), Operand.x(1, 1, 1, 1), Operand.x(1))
             .on(Operand.x(1, 5, 3, 1), Operand.x(2, 5, 3, 1))
             .on(Operand.x(2, 12, 12, 16), Operand.x(32, 3, 3, 16), Operand.x(32)));
-    specs.add(spec(Conv2dOptions.of(1, 1)));
+    specs.add(
+        spec(Conv2dOptions.of(1, 1))
+            .on(Operand.x(2, 14, 13, 16), Operand.x(32, 3, 3, 16), Operand.x(32)));
     // Each image channel has a kernel of its own, and two outputs.
     specs.add(depthwise(Conv2dOptions.of(1, 1).withGroups(4)));
     specs.add(depthwise(Conv2dOptions.of(2, 1).withGroups(4)));

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /** Batch and layer normalisation. */
 class NormTest extends OpTestCase {
-  private static final double EPS = 1e-3;
+  static final double EPS = 1e-3;
   private static final String BATCH =
       "Norm.batchNorm(Tensor,Tensor,Tensor,Tensor,Tensor,boolean,double,double)";
   private static final String FUSED =
@@ -41,16 +41,16 @@ class NormTest extends OpTestCase {
   }
 
   /** By the statistics of the elements along some axes. */
-  private static Nd normalise(Nd x, int... axes) {
+  static Nd normalise(Nd x, int... axes) {
     return normalise(
         x, x.reduce(true, NormTest::mean, axes), x.reduce(true, NormTest::variance, axes));
   }
 
-  private static Nd affine(Nd x, Nd weight, Nd bias) {
+  static Nd affine(Nd x, Nd weight, Nd bias) {
     return Nd.zip(Nd.zip(x, weight, (a, b) -> a * b), bias, (a, b) -> a + b);
   }
 
-  private static Nd activate(Activation activation, Nd x) {
+  static Nd activate(Activation activation, Nd x) {
     return activation == Activation.RELU ? x.map(v -> Math.max(0, v)) : x;
   }
 
@@ -87,7 +87,7 @@ class NormTest extends OpTestCase {
     return out;
   }
 
-  private static Operand weight(long channels) {
+  static Operand weight(long channels) {
     return Operand.x(channels).range(0.5, 1.5);
   }
 

@@ -11,24 +11,42 @@ import org.jspecify.annotations.Nullable;
 interface PluginConv extends PluginCalls, ConvOps {
   @Override
   default void conv2dForward(Buffer x, Buffer w, @Nullable Buffer bias, Buffer y, ConvShape shape) {
+    if (!ranForward(x, w, bias, y, null, shape)) {
+      ConvOps.super.conv2dForward(x, w, bias, y, shape);
+    }
+  }
+
+  @Override
+  default void conv2dForwardStatistics(
+      Buffer x, Buffer w, @Nullable Buffer bias, Buffer y, Buffer statistics, ConvShape shape) {
+    if (!ranForward(x, w, bias, y, statistics, shape)) {
+      ConvOps.super.conv2dForwardStatistics(x, w, bias, y, statistics, shape);
+    }
+  }
+
+  private boolean ranForward(
+      Buffer x,
+      Buffer w,
+      @Nullable Buffer bias,
+      Buffer y,
+      @Nullable Buffer statistics,
+      ConvShape shape) {
     Call c = call();
     int type = Call.type(x);
     try (Room room = room(Native.gr_conv2d_forward_scratch(struct(c, shape), type, stream()))) {
-      if (!c.ran(
+      return c.ran(
           Native.gr_conv2d_forward(
               c.at(x),
               c.at(w),
               c.at(bias),
               0,
               c.at(y),
-              0,
+              c.at(statistics),
               room.address(),
               room.bytes(),
               struct(c, shape),
               type,
-              stream()))) {
-        ConvOps.super.conv2dForward(x, w, bias, y, shape);
-      }
+              stream()));
     }
   }
 

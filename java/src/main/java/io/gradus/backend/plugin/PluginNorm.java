@@ -50,6 +50,40 @@ interface PluginNorm extends PluginCalls, NormOps {
   }
 
   @Override
+  default void batchNormFinish(
+      Buffer mean,
+      Buffer variance,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      long rows,
+      long channels,
+      double momentum,
+      double eps) {
+    Call c = call();
+    DType running = runningMean == null ? typeOf(runningVar, mean) : runningMean.dtype();
+    boolean alike = runningVar == null || runningVar.dtype() == running;
+    if (!alike
+        || !c.ran(
+            Native.gr_batch_norm_finish(
+                c.at(mean),
+                c.at(variance),
+                c.at(invStd),
+                c.at(runningMean),
+                c.at(runningVar),
+                rows,
+                channels,
+                momentum,
+                eps,
+                Call.type(invStd),
+                Call.code(running),
+                stream()))) {
+      NormOps.super.batchNormFinish(
+          mean, variance, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+    }
+  }
+
+  @Override
   default void batchNormApply(
       Buffer x,
       Buffer mean,
