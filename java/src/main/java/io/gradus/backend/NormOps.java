@@ -140,6 +140,45 @@ public interface NormOps extends Primitives {
   }
 
   /**
+   * 32-bit words that {@link #batchNormApplyMasked} keeps the signs of so many elements in; 0 where
+   * the backend has no such kernel.
+   */
+  default long batchNormMaskWords(long elements) {
+    return 0;
+  }
+
+  /**
+   * {@link #batchNormApply} with RELU, and the mask of its gradient at one bit an element: a tenth
+   * of what backward would read of y.
+   *
+   * @param x [rows, channels]
+   * @param mean [channels]
+   * @param invStd [channels]
+   * @param weight [channels], or null for 1
+   * @param bias [channels], or null for 0
+   * @param residual [rows, channels], or null for 0
+   * @param y [rows, channels]
+   * @param mask INT32 [batchNormMaskWords(rows channels)]: element i is bit i % 32 of word i / 32, 1
+   *     where y is positive
+   * @param rows rows
+   * @param channels columns
+   * @return false where there is no kernel for these types; nothing was done then
+   */
+  default boolean batchNormApplyMasked(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      Buffer mask,
+      long rows,
+      long channels) {
+    return false;
+  }
+
+  /**
    * Gradients of {@link #batchNormApply}, and in training of {@link #batchNormStatistics} before
    * it. With g = gradY where the activation let the value pass, else 0, and n = (x - mean) invStd:
    *
@@ -152,6 +191,7 @@ public interface NormOps extends Primitives {
    * @param gradY [rows, channels]
    * @param x [rows, channels]
    * @param y the output, whose sign is the mask of RELU; null for NONE
+   * @param mask the same mask as bits, of {@link #batchNormApplyMasked}, or null
    * @param mean [channels]
    * @param invStd [channels]
    * @param weight [channels], or null for 1
@@ -167,6 +207,7 @@ public interface NormOps extends Primitives {
       Buffer gradY,
       Buffer x,
       @Nullable Buffer y,
+      @Nullable Buffer mask,
       Buffer mean,
       Buffer invStd,
       @Nullable Buffer weight,

@@ -26,6 +26,7 @@ final class BatchNormFunction extends Function {
   private final int weightAt;
   private final int biasAt;
   private final int residualAt;
+  private int maskAt = -1;
   private DType biasType = DType.FLOAT32;
 
   /**
@@ -99,17 +100,20 @@ final class BatchNormFunction extends Function {
       invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(eps).rsqrt();
     }
     Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
-    backend.batchNormApply(
-        x.buffer(),
-        mean.buffer(),
-        invStd.buffer(),
-        dense(in, weightAt),
-        dense(in, biasAt),
-        dense(in, residualAt),
-        y.buffer(),
-        rows(x),
-        x.size(-1),
-        activation);
+    Tensor mask = applyMasked(in, x, mean, invStd, y);
+    if (mask == null) {
+      backend.batchNormApply(
+          x.buffer(),
+          mean.buffer(),
+          invStd.buffer(),
+          dense(in, weightAt),
+          dense(in, biasAt),
+          dense(in, residualAt),
+          y.buffer(),
+          rows(x),
+          x.size(-1),
+          activation);
+    }
     save(in[0], mean, invStd);
     if (activation == Activation.RELU) {
       save(y);
@@ -117,10 +121,38 @@ final class BatchNormFunction extends Function {
     if (weightAt > 0) {
       save(in[weightAt]);
     }
+    if (mask != null) {
+      maskAt = 4 + (weightAt > 0 ? 1 : 0);
+      save(mask);
+    }
     if (biasAt > 0) {
       biasType = in[biasAt].dtype();
     }
     return new Tensor[] {y};
+  }
+
+  /** Applies it and gives RELU's mask as bits; null where that is not to be had or not needed. */
+  private @Nullable Tensor applyMasked(
+      Tensor[] in, Tensor x, Tensor mean, Tensor invStd, Tensor y) {
+    Backend backend = x.backend();
+    long words = backend.batchNormMaskWords(x.numel());
+    if (words == 0 || activation != Activation.RELU || !isRecording()) {
+      return null;
+    }
+    Tensor mask = Tensor.empty(backend, DType.INT32, Shape.of(words));
+    return backend.batchNormApplyMasked(
+            x.buffer(),
+            mean.buffer(),
+            invStd.buffer(),
+            dense(in, weightAt),
+            dense(in, biasAt),
+            dense(in, residualAt),
+            y.buffer(),
+            mask.buffer(),
+            rows(x),
+            x.size(-1))
+        ? mask
+        : null;
   }
 
   private void finish(Tensor known, Tensor invStd, long rows) {
@@ -204,6 +236,7 @@ final class BatchNormFunction extends Function {
         g.buffer(),
         x.buffer(),
         buffer(y),
+        maskAt < 0 ? null : saved(maskAt).buffer(),
         saved(1).buffer(),
         saved(2).buffer(),
         buffer(denseWeight),

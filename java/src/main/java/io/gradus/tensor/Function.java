@@ -98,6 +98,11 @@ public abstract class Function {
     return input < nextFunctions.length && nextFunctions[input] != null;
   }
 
+  /** Whether there will be a backward: otherwise nothing needs to be kept for one. */
+  protected final boolean isRecording() {
+    return recording;
+  }
+
   /** How many inputs it was applied to. */
   protected final int inputCount() {
     return nextFunctions.length;

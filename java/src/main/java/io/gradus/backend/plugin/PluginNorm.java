@@ -95,8 +95,47 @@ interface PluginNorm extends PluginCalls, NormOps {
       long rows,
       long channels,
       Activation activation) {
+    if (!ranApply(x, mean, invStd, weight, bias, residual, y, null, rows, channels, activation)) {
+      NormOps.super.batchNormApply(
+          x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+    }
+  }
+
+  @Override
+  default long batchNormMaskWords(long elements) {
+    return (elements + Integer.SIZE - 1) / Integer.SIZE;
+  }
+
+  @Override
+  default boolean batchNormApplyMasked(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      Buffer mask,
+      long rows,
+      long channels) {
+    return ranApply(
+        x, mean, invStd, weight, bias, residual, y, mask, rows, channels, Activation.RELU);
+  }
+
+  private boolean ranApply(
+      Buffer x,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      @Nullable Buffer mask,
+      long rows,
+      long channels,
+      Activation activation) {
     Call c = call();
-    if (!c.ran(
+    return c.ran(
         Native.gr_batch_norm_apply(
             c.at(x),
             c.at(mean),
@@ -105,17 +144,14 @@ interface PluginNorm extends PluginCalls, NormOps {
             c.at(bias),
             c.at(residual),
             c.at(y),
-            0,
+            c.at(mask),
             rows,
             channels,
             Call.code(activation),
             Call.type(x),
             Call.code(typeOf(weight, mean)),
             Call.code(typeOf(bias, mean)),
-            stream()))) {
-      NormOps.super.batchNormApply(
-          x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
-    }
+            stream()));
   }
 
   @Override
@@ -123,6 +159,7 @@ interface PluginNorm extends PluginCalls, NormOps {
       Buffer gradY,
       Buffer x,
       @Nullable Buffer y,
+      @Nullable Buffer mask,
       Buffer mean,
       Buffer invStd,
       @Nullable Buffer weight,
@@ -141,7 +178,7 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(gradY),
               c.at(x),
               c.at(y),
-              0,
+              c.at(mask),
               c.at(mean),
               c.at(invStd),
               c.at(weight),
@@ -162,6 +199,7 @@ interface PluginNorm extends PluginCalls, NormOps {
             gradY,
             x,
             y,
+            mask,
             mean,
             invStd,
             weight,
