@@ -132,8 +132,9 @@ void multiply_block(int64_t rows, int64_t columns, int64_t depth, const A* bands
   const gemm_detail::RowBlock<A> block(0, rows);
   for (int64_t j = 0; j < columns; j += kColumns, panels += panel_pitch) {
     for (int64_t band = 0; band < block.bands; band++) {
-      GemmKernel<A> kernel = gemm_kernel<A>(block.height(band), 2, false);
-      kernel(depth, bands + block.place(band, depth), 0, panels, kColumns, c + block.begin(band) * pitch + j, pitch, add);
+      const int height = block.height(band);
+      GemmKernel<A> kernel = gemm_kernel<A>(height, 2, true);
+      kernel(depth, bands + block.place(band, depth), height, panels, kColumns, c + block.begin(band) * pitch + j, pitch, add);
     }
   }
 }

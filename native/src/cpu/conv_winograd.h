@@ -10,6 +10,7 @@
 #pragma once
 
 #include "cpu/conv_pack.h"
+#include "cpu/gemm.h"
 
 namespace gradus::cpu::conv {
 
@@ -76,6 +77,23 @@ template <class V>
 GRADUS_INLINE void transform_kernel(V g0, V g1, V g2, V (&u)[4]) {
   V ends = g0 + g2;
   u[0] = g0, u[1] = (ends + g1) * 0.5f, u[2] = (ends - g1) * 0.5f, u[3] = g2;
+}
+
+// c [rows, columns] = a b, or c += that: a product of one position. a is [rows, depth], or turned [depth, rows]; columns are whole
+// vectors of at most Blocks<A>::kMost.
+template <class A>
+void multiply_position(int64_t rows, int64_t depth, int vectors, const A* a, int64_t a_pitch, bool turned, const A* b, int64_t b_pitch,
+                       A* c, int64_t c_pitch, bool add) {
+  const gemm_detail::RowBlock<A> block(0, rows);
+  for (int64_t band = 0; band < block.bands; band++) {
+    const int64_t first = block.begin(band);
+    const A* from = a + (turned ? first : first * a_pitch);
+    for (int v = 0; v < vectors; v += 2) {
+      const int64_t column = v * lanes_of<A>;
+      GemmKernel<A> kernel = gemm_kernel<A>(block.height(band), std::min(vectors - v, 2), turned);
+      kernel(depth, from, a_pitch, b + column, b_pitch, c + first * c_pitch + column, c_pitch, add);
+    }
+  }
 }
 
 // 3 x 3 vectors of kernels to 4 x 4.

@@ -1,12 +1,11 @@
 // The product of windows and weights, forward and backward to the input, by Winograd's algorithm (conv_winograd.h): bands of tiles
-// on all threads. A band's tiles are transformed, multiplied position by position by the register tile of the plain product, and
-// transformed back, all within the second-level cache.
+// on all threads. A band's tiles are transformed, multiplied position by position, and transformed back, all within the second-level
+// cache.
 #pragma once
 
 #include <atomic>
 
 #include "cpu/conv_statistics.h"
-#include "cpu/conv_tile.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/workspace.h"
 
@@ -58,8 +57,7 @@ struct WinogradProduct {
   struct TileMemory;
   struct SumMemory;
   struct PixelMemory;
-  struct TableMemory;
-  struct TapMemory;
+  struct PlaceMemory;
 
   Window window;
   const T* source;
@@ -81,24 +79,16 @@ struct WinogradProduct {
   struct Memory {
     A *tiles, *sums, *pixels;
     int64_t tile_pitch, sum_pitch;
-    int64_t *begins, *rows, *places;  // per tile: where it begins in tiles; which it is. Per result: where it goes
-    int32_t* taps;
+    int64_t* places;  // of the results
 
     Memory(const WinogradPlan<A>& plan, const Window& w) {
       tile_pitch = plan.band * w.channels + 2 * L, sum_pitch = plan.band * plan.slice + 2 * L;
       tiles = workspace<TileMemory, A>(kPositions * tile_pitch);
       sums = workspace<SumMemory, A>(kPositions * sum_pitch);
       pixels = workspace<PixelMemory, A>(4 * plan.band * plan.slice);
-      begins = workspace<TableMemory, int64_t>(6 * plan.band);
-      taps = workspace<TapMemory, int32_t>(w.channels);
-      if (!complete()) return;
-      rows = begins + plan.band, places = rows + plan.band;
-      for (int64_t t = 0; t < plan.band; t++) begins[t] = t * w.channels, rows[t] = t;
-      for (int64_t c = 0; c < w.channels; c++) taps[c] = int32_t(c);
+      places = workspace<PlaceMemory, int64_t>(4 * plan.band);
     }
-    bool complete() const {
-      return tiles != nullptr && sums != nullptr && pixels != nullptr && begins != nullptr && taps != nullptr;
-    }
+    bool complete() const { return tiles != nullptr && sums != nullptr && pixels != nullptr && places != nullptr; }
   };
 
   bool run_chunk(const WinogradPlan<A>& plan, int64_t chunk, A* statistics) const {
@@ -130,10 +120,10 @@ struct WinogradProduct {
     for (int p = 0; p < kPositions; p++) {
       const A* kernels = weights + p * depth * window.results;
       for (int64_t b = begin; b < end; b++) {
-        const int64_t first = plan.blocks.first(b) * L, width = plan.blocks.width(b);
-        sum_rows<A>({memory.tiles + p * memory.tile_pitch, memory.begins, memory.taps, depth, kernels + first * depth, width * L,
-                     kZeros<A>, memory.sums + p * memory.sum_pitch + first - channel, memory.rows, channels, false, false},
-                    tiles, int(width));
+        const int64_t first = plan.blocks.first(b) * L;
+        multiply_position<A>(tiles, depth, plan.blocks.width(b), memory.tiles + p * memory.tile_pitch, depth, false,
+                             kernels + first * depth, plan.blocks.width(b) * L,
+                             memory.sums + p * memory.sum_pitch + first - channel, channels, false);
       }
     }
   }

@@ -6,7 +6,6 @@
 
 #include <atomic>
 
-#include "cpu/conv_tile.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/workspace.h"
 
@@ -112,8 +111,6 @@ class WinogradWeight {
  private:
   struct TileMemory;
   struct GradMemory;
-  struct RowMemory;
-  struct TapMemory;
 
   bool run_chunk(int64_t split, int64_t some_blocks) const {
     const int64_t channels = window_.channels, first_block = plan_.blocks.count * some_blocks / plan_.block_splits;
@@ -123,11 +120,7 @@ class WinogradWeight {
     const int64_t tile_pitch = plan_.band * channels + 2 * L, grad_pitch = plan_.band * results + 2 * L;
     A* tiles = workspace<TileMemory, A>(kPositions * tile_pitch);
     A* grads = workspace<GradMemory, A>(kPositions * grad_pitch);
-    int64_t* rows = workspace<RowMemory, int64_t>(channels);
-    int32_t* taps = workspace<TapMemory, int32_t>(plan_.band);
-    if (tiles == nullptr || grads == nullptr || rows == nullptr || taps == nullptr) return false;
-    for (int64_t c = 0; c < channels; c++) rows[c] = c;
-    for (int64_t t = 0; t < plan_.band; t++) taps[t] = int32_t(t * channels);
+    if (tiles == nullptr || grads == nullptr) return false;
 
     const int64_t begin = split * plan_.split, end = std::min(begin + plan_.split, plan_.grid.count());
     for (int64_t t = begin; t < end; t += plan_.band) {
@@ -137,9 +130,9 @@ class WinogradWeight {
       for (int p = 0; p < kPositions; p++) {
         for (int64_t b = first_block; b < end_block; b++) {
           const int64_t channel = plan_.blocks.first(b) * L, width = plan_.blocks.width(b);
-          sum_rows<A>({tiles + p * tile_pitch, rows, taps, count, grads + p * grad_pitch + channel - first, results, kZeros<A>,
-                       sums_of(split, p) + channel * channels, rows, width * L, t > begin, false},
-                      channels, int(width));
+          multiply_position<A>(channels, count, int(width), tiles + p * tile_pitch, channels, true,
+                               grads + p * grad_pitch + channel - first, results, sums_of(split, p) + channel * channels, width * L,
+                               t > begin);
         }
       }
     }

@@ -217,15 +217,16 @@ void compute_block(const GemmShape& s, const GemmPlan& plan, const Left& left, c
       for (int64_t band = 0; band < block.bands; band++) {
         int64_t first = block.begin(band), row = block.row + first;
         int height = block.height(band);
-        GemmKernel<A> kernel = gemm_kernel<A>(height, vectors, rows != nullptr);
+        GemmKernel<A> kernel = gemm_kernel<A>(height, vectors, rows == nullptr);
         const A* strip = rows != nullptr ? rows + first * a_pitch : a + block.place(band, depth);
+        const int64_t strip_pitch = rows != nullptr ? a_pitch : height;
         if (target.data != nullptr) {
           A* c = target.data + row * target.pitch + column;
           bool add = target.add || d > 0;
           if (columns == vectors * lanes_of<A>) {
-            kernel(depth, strip, a_pitch, b, b_pitch, c, target.pitch, add);
+            kernel(depth, strip, strip_pitch, b, b_pitch, c, target.pitch, add);
           } else {
-            kernel(depth, strip, a_pitch, b, b_pitch, edge, kColumns, false);
+            kernel(depth, strip, strip_pitch, b, b_pitch, edge, kColumns, false);
             for (int i = 0; i < height; i++) {
               for (int j = 0; j < columns; j++) {
                 A& to = c[i * target.pitch + j];
@@ -235,7 +236,7 @@ void compute_block(const GemmShape& s, const GemmPlan& plan, const Left& left, c
           }
         } else {
           A* tile = keeps_tiles ? tiles + (p * block.rows + first) * kColumns : edge;
-          kernel(depth, strip, a_pitch, b, b_pitch, tile, kColumns, d > 0);
+          kernel(depth, strip, strip_pitch, b, b_pitch, tile, kColumns, d > 0);
           if (last) result(batch, row, column, height, columns, tile, kColumns);
         }
       }

@@ -7,7 +7,7 @@ namespace gradus::cpu {
 
 namespace {
 
-template <class A, int kRows, int kVectors, bool kInPlace>
+template <class A, int kRows, int kVectors, bool kTurned>
 void multiply(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_pitch, A* c, int64_t c_pitch, bool add) {
   using V = Vec<A>;
   constexpr int kLanesOf = lanes_of<A>;
@@ -18,7 +18,7 @@ void multiply(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_
   const A* row[kRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) {
-    row[r] = kInPlace ? a + r * a_pitch : a;
+    row[r] = a + r * a_pitch;
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; v++) sum[r][v] = V{};
   }
@@ -29,11 +29,11 @@ void multiply(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_
     for (int v = 0; v < kVectors; v++) right[v] = load(b + v * kLanesOf);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; r++) {
-      V left = broadcast(kInPlace ? row[r][k] : a[r]);
+      V left = broadcast(kTurned ? a[r] : row[r][k]);
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) sum[r][v] = fma(left, right[v], sum[r][v]);
     }
-    if (!kInPlace) a += kRows;
+    a += a_pitch;
     b += b_pitch;
   }
 #pragma GCC unroll 16
@@ -46,24 +46,24 @@ void multiply(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_
   }
 }
 
-template <class A, int kVectors, bool kInPlace, size_t... kIndex>
+template <class A, int kVectors, bool kTurned, size_t... kIndex>
 constexpr auto kernels(std::index_sequence<kIndex...>) {
-  return std::array<GemmKernel<A>, sizeof...(kIndex)>{multiply<A, int(kIndex) + 1, kVectors, kInPlace>...};
+  return std::array<GemmKernel<A>, sizeof...(kIndex)>{multiply<A, int(kIndex) + 1, kVectors, kTurned>...};
 }
 
 }  // namespace
 
 template <class A>
-GemmKernel<A> gemm_kernel(int rows, int vectors, bool in_place) {
+GemmKernel<A> gemm_kernel(int rows, int vectors, bool turned) {
   using Rows = std::make_index_sequence<GemmTile<A>::kRows>;
   static constexpr auto one = kernels<A, 1, false>(Rows{}), two = kernels<A, 2, false>(Rows{});
-  static constexpr auto one_in_place = kernels<A, 1, true>(Rows{}), two_in_place = kernels<A, 2, true>(Rows{});
-  const auto& narrow = in_place ? one_in_place : one;
-  const auto& wide = in_place ? two_in_place : two;
+  static constexpr auto one_turned = kernels<A, 1, true>(Rows{}), two_turned = kernels<A, 2, true>(Rows{});
+  const auto& narrow = turned ? one_turned : one;
+  const auto& wide = turned ? two_turned : two;
   return (vectors == 1 ? narrow : wide)[size_t(rows) - 1];
 }
 
-template GemmKernel<float> gemm_kernel(int rows, int vectors, bool in_place);
-template GemmKernel<double> gemm_kernel(int rows, int vectors, bool in_place);
+template GemmKernel<float> gemm_kernel(int rows, int vectors, bool turned);
+template GemmKernel<double> gemm_kernel(int rows, int vectors, bool turned);
 
 }  // namespace gradus::cpu
