@@ -52,7 +52,7 @@ endfunction()
 function(gradus_cpu_library name variant isa)
   gradus_cpu_objects(gradus_cpu_objects_${variant} ${isa} ${ARGN})
   gradus_plugin(${name} $<TARGET_OBJECTS:gradus_cpu_objects_${variant}>)
-  target_compile_definitions(gradus_${name} PRIVATE GRADUS_PARTIAL)
+  target_compile_definitions(gradus_${name} PRIVATE GRADUS_PARTIAL GRADUS_RECORDS_CALLS)
   target_link_libraries(gradus_${name} PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 endfunction()
 

@@ -1,4 +1,4 @@
-/* Devices, memory, streams and events. Mechanism only: which memory is reused when is decided by the engine. */
+/* Devices, memory, streams, events and graphs. Mechanism only: which memory is reused when is decided by the engine. */
 #ifndef GRADUS_RUNTIME_H
 #define GRADUS_RUNTIME_H
 
@@ -67,13 +67,37 @@ int gr_event_query(int64_t event, int64_t done, int64_t plugin);
 /* Stores the time between two recorded events in milliseconds at elapsed (host, double). */
 int gr_event_elapsed(int64_t start, int64_t end, int64_t elapsed, int64_t plugin);
 
+/* Graphs: work of a stream, recorded once and launched as often as wanted with the cost of one call.
+ *
+ * From gr_capture_begin on, what is enqueued in the stream is recorded: kernels with their addresses, sizes and scalars as they
+ * are, structs with their contents, copies with the addresses of both sides, so that a copy from or to host memory reads or writes
+ * it anew at each launch. What changes from launch to launch therefore lies in device memory. Recorded memory must stay where it
+ * is as long as the graph. A call that is refused with GR_UNSUPPORTED or fails is not recorded. Nothing may wait for the stream
+ * meanwhile, neither the host nor another stream, and one thread alone enqueues in it; other streams, and allocations, are as ever.
+ * GR_UNSUPPORTED where the plug-in records nothing.
+ *
+ * structs: the host memory [structs, structs + bytes) is where calls of the stream get their structs in; it is written over
+ * between calls. */
+int gr_capture_begin(int64_t structs, int64_t bytes, int64_t stream);
+
+/* Ends it and stores the graph's handle at graph (host, int64_t), and at ran (host, int64_t) 1 where the plug-in did the work
+ * while it recorded it, 0 where it waits for the first launch. A graph of 0 throws away what was recorded. */
+int gr_capture_end(int64_t graph, int64_t ran, int64_t stream);
+
+/* Enqueues all that was recorded. A graph may be launched again before it is done: the launches run one after the other. */
+int gr_graph_launch(int64_t graph, int64_t stream);
+
+/* Frees a graph that is not running. */
+int gr_graph_destroy(int64_t graph, int64_t plugin);
+
 /* Launches a kernel that does nothing: what a call costs. */
 int gr_noop(int64_t a, int64_t b, int64_t c, int64_t n, int64_t stream);
 
 #define GR_RUNTIME_FUNCTIONS(F)                                                                                     \
   F(device_count) F(device_info) F(set_threads) F(error) F(allocate) F(free) F(host_allocate) F(host_free)           \
   F(stream_create) F(stream_destroy) F(stream_synchronize) F(upload) F(download) F(device_copy) F(event_create) F(event_destroy)     \
-  F(event_record) F(event_wait) F(event_synchronize) F(event_query) F(event_elapsed) F(noop)
+  F(event_record) F(event_wait) F(event_synchronize) F(event_query) F(event_elapsed) F(capture_begin) F(capture_end)                 \
+  F(graph_launch) F(graph_destroy) F(noop)
 
 GR_END
 

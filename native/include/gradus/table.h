@@ -17,8 +17,8 @@
 #include "gradus/runtime.h"
 #include "gradus/softmax.h"
 
-#define GR_FUNCTIONS(F) \
-  GR_RUNTIME_FUNCTIONS(F) \
+/* What computes; its last argument is a stream. */
+#define GR_OPERATIONS(F) \
   GR_ATTENTION_FUNCTIONS(F) \
   GR_CONV_FUNCTIONS(F) \
   GR_ELEMENTWISE_FUNCTIONS(F) \
@@ -32,6 +32,10 @@
   GR_RANDOM_FUNCTIONS(F) \
   GR_REDUCE_FUNCTIONS(F) \
   GR_SOFTMAX_FUNCTIONS(F)
+
+#define GR_FUNCTIONS(F) \
+  GR_RUNTIME_FUNCTIONS(F) \
+  GR_OPERATIONS(F)
 
 GR_BEGIN
 

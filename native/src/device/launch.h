@@ -12,6 +12,7 @@
 #include "device/portable.h"
 
 #if GRADUS_EMULATED
+#include "device/recording.h"
 #include "emulator/emulator.h"
 #endif
 
@@ -53,18 +54,24 @@ class LaunchConfig {
 
 #if GRADUS_EMULATED
 
-// Streams are in order and everything is done when the call returns, so the stream is not looked at.
+// Streams are in order and everything is done when the call returns, so that a stream is nothing; one that is being recorded is
+// its Recording, which then gets the launch.
 template <class... P, class... A>
 int launch(const char* name, void (*kernel)(P...), const LaunchConfig& config, A&&... arguments) {
   struct Call {
     void (*kernel)(P...);
     std::tuple<P...> arguments;
-  } call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(arguments))...)};
-  emulator::LaunchShape shape{config.grid_, config.block_, config.cluster_, config.shared_, config.cooperative_};
-  return emulator::run_grid(name, shape, [](void* p) {
-    auto& c = *static_cast<Call*>(p);
-    std::apply([&c](const P&... x) { c.kernel(x...); }, c.arguments);
-  }, &call);
+  };
+  auto run = [name, call = Call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(arguments))...)},
+              shape = emulator::LaunchShape{config.grid_, config.block_, config.cluster_, config.shared_, config.cooperative_}]() {
+    return emulator::run_grid(name, shape, [](const void* p) {
+      auto& c = *static_cast<const Call*>(p);
+      std::apply([&c](const P&... x) { c.kernel(x...); }, c.arguments);
+    }, &call);
+  };
+  if (config.stream_ == nullptr) return run();
+  static_cast<Recording*>(config.stream_)->add(run);
+  return 0;
 }
 inline std::string launch_error(int) { return emulator::last_error(); }
 

@@ -57,7 +57,7 @@ struct LaunchShape {
   size_t dynamic_shared = 0;
   bool cooperative = false;
 };
-int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(void*), void* arguments);
+int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(const void*), const void* arguments);
 
 // --- block, cluster and grid
 // count < 0: every thread of the block; `wait` false is bar.arrive.

@@ -57,8 +57,8 @@ std::string invalid(const LaunchShape& s) {
 struct Run {
   const char* kernel;
   LaunchShape shape;
-  void (*call)(void*);
-  void* arguments;
+  void (*call)(const void*);
+  const void* arguments;
   unsigned team_blocks;
   std::vector<uint64_t> order;  // of teams; empty: as they come
   uint64_t teams;
@@ -171,7 +171,7 @@ Statistics statistics() {
 
 const std::string& last_error() { return g_error; }
 
-int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(void*), void* arguments) {
+int run_grid(const char* kernel, const LaunchShape& shape, void (*call)(const void*), const void* arguments) {
   Quiet quiet;
   g_error = invalid(shape);
   if (g_error.empty() && current_team != nullptr) g_error = "a kernel launched a kernel";

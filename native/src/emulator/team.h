@@ -106,8 +106,8 @@ struct Team {
   // the launch
   const char* kernel = "";
   LaunchShape shape;
-  void (*call)(void*) = nullptr;
-  void* arguments = nullptr;
+  void (*call)(const void*) = nullptr;
+  const void* arguments = nullptr;
 
   unsigned block_count = 0;
   std::vector<std::unique_ptr<Block>> blocks;

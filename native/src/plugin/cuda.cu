@@ -61,6 +61,8 @@ int on_device(int device, F&& f) {
   return finish(status != cudaSuccess ? status : int(f()));
 }
 
+cudaGraphExec_t graph_of(int64_t graph) { return pointer<CUgraphExec_st>(graph); }
+
 cudaEvent_t event_of(int64_t event) { return pointer<CUevent_st>(event); }
 
 int64_t address_of(const void* p) { return int64_t(reinterpret_cast<uintptr_t>(p)); }
@@ -192,5 +194,32 @@ int gr_event_elapsed(int64_t start, int64_t end, int64_t elapsed, int64_t) {
   *pointer<double>(elapsed) = double(milliseconds);
   return status;
 }
+
+// Relaxed: the engine allocates while it records, which the other modes forbid. It never waits for the stream meanwhile.
+int gr_capture_begin(int64_t, int64_t, int64_t stream) {
+  return finish(int(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeRelaxed)));
+}
+
+int gr_capture_end(int64_t graph, int64_t ran, int64_t stream) {
+  cudaGraph_t recorded = nullptr;
+  int status = int(cudaStreamEndCapture(stream_of(stream), &recorded));
+  if (graph == 0) {
+    // A recording that failed has nothing to give; throwing it away is no error.
+    cudaGetLastError();
+    if (recorded != nullptr) cudaGraphDestroy(recorded);
+    return GR_OK;
+  }
+  if (status != cudaSuccess) return finish(status);
+  cudaGraphExec_t executable = nullptr;
+  status = int(cudaGraphInstantiate(&executable, recorded, 0));
+  cudaGraphDestroy(recorded);
+  *pointer<int64_t>(graph) = address_of(executable);
+  *pointer<int64_t>(ran) = 0;
+  return finish(status);
+}
+
+int gr_graph_launch(int64_t graph, int64_t stream) { return finish(int(cudaGraphLaunch(graph_of(graph), stream_of(stream)))); }
+
+int gr_graph_destroy(int64_t graph, int64_t) { return finish(int(cudaGraphExecDestroy(graph_of(graph)))); }
 
 }  // extern "C"

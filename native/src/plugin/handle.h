@@ -14,7 +14,7 @@ namespace gradus {
 // What a stream handle points to. The table comes first: see gradus/abi.h.
 struct Stream {
   const gr_table* table;
-  void* native;  // a cudaStream_t; nothing where work is done at once
+  void* native;  // a cudaStream_t; where work is done at once nothing, or the Recording while the stream is recorded
   int device;
 };
 

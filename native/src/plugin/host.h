@@ -15,4 +15,10 @@ int64_t host_threads();
 // See gr_set_threads.
 int set_host_threads(int64_t n);
 
+// Whether a call does its work also while it is recorded: its kernels must run to know whether they take their arguments.
+bool runs_while_recorded();
+
+// The gr_status of what recorded work returned.
+int recorded_status(int status);
+
 }  // namespace gradus

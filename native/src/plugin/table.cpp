@@ -6,6 +6,13 @@ GR_FUNCTIONS(GR_WEAK)
 #undef GR_WEAK
 #endif
 
+#ifdef GRADUS_RECORDS_CALLS
+#include "plugin/recorded_call.h"
+#define GR_OPERATION(name) &gr_##name == nullptr ? nullptr : gradus::RecordedCall<gr_##name>::call,
+#else
+#define GR_OPERATION(name) gr_##name,
+#endif
+
 #ifndef GRADUS_TABLE
 #define GRADUS_TABLE gr_plugin
 #endif
@@ -16,8 +23,9 @@ extern "C" const gr_table* GRADUS_TABLE(void) {
       GR_ABI_VERSION,
       GRADUS_PLUGIN_NAME,
 #define GR_ENTRY(name) gr_##name,
-      GR_FUNCTIONS(GR_ENTRY)
+      GR_RUNTIME_FUNCTIONS(GR_ENTRY)
 #undef GR_ENTRY
+      GR_OPERATIONS(GR_OPERATION)
   };
   return &table;
 }
