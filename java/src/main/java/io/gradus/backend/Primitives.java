@@ -2,6 +2,7 @@ package io.gradus.backend;
 
 import io.gradus.core.DType;
 import io.gradus.core.Device;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a backend must implement; everything else has a default body. Buffers are dense unless
@@ -116,4 +117,23 @@ public interface Primitives {
 
   /** Waits until every call so far has taken effect. */
   void synchronize();
+
+  /**
+   * Begins to record this thread's calls in place of running them; null where the device cannot.
+   *
+   * @throws IllegalStateException when a recording of the device is under way
+   */
+  default @Nullable Recording record() {
+    return null;
+  }
+
+  /** Whether this thread's calls are being recorded. */
+  default boolean isRecording() {
+    return false;
+  }
+
+  /** Room to copy values to while the device goes on. */
+  default HostCopy hostCopy(DType dtype, int length) {
+    return new ArrayCopy(this, dtype, length);
+  }
 }

@@ -4,6 +4,7 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import io.gradus.core.Shape;
+import io.gradus.tensor.Capture;
 import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
@@ -125,13 +126,18 @@ public final class LossScaler {
 
   /**
    * Lets the optimizer step, unless a gradient is infinite or NaN: then nothing changes, neither
-   * parameters nor states nor the number of steps. Waits for the device, to know which.
+   * parameters nor states nor the number of steps. Waits for the device, to know which; in a
+   * captured step the device decides alone.
    *
-   * @return whether the optimizer stepped
+   * @return whether the optimizer stepped; true in a captured step
    */
   public boolean step(Optimizer optimizer) {
     if (!unscaled.contains(optimizer)) {
       unscale(optimizer);
+    }
+    if (Capture.current() != null) {
+      optimizer.stepUnless(foundInf);
+      return true;
     }
     boolean finite = foundInf.item() == 0;
     if (finite) {

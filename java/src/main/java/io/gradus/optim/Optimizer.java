@@ -132,6 +132,14 @@ public abstract class Optimizer {
     }
   }
 
+  /** As {@link #step()}, where the flag (INT32 []) is 0 on the device; else nothing changes. */
+  final void stepUnless(Tensor flag) {
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      groups.forEach(group -> group.stepUnless(flag));
+    }
+  }
+
   /** Takes the loss scale out of all gradients; see {@link LossScaler}. */
   final void unscale(Tensor inverse, Tensor foundInf) {
     try (Scope s = Scope.open();

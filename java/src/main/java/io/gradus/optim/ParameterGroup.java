@@ -4,10 +4,12 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import io.gradus.core.Shape;
+import io.gradus.tensor.Capture;
 import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -107,11 +109,24 @@ public final class ParameterGroup {
    * Sets the learning rate of the steps to come.
    *
    * @throws io.gradus.core.ArgumentException when it is negative or not finite
+   * @throws io.gradus.core.CaptureException in a captured step, which would set this value each
+   *     time; a {@link Scheduler} works there
    */
   public void setLr(double value) {
+    Capture.forbid("setLr");
     checkLr(value);
     lr = value;
     lrTensor.fill(value);
+  }
+
+  /** The rate on the device, FLOAT64 []. */
+  Tensor lrTensor() {
+    return lrTensor;
+  }
+
+  /** Notes the rate that the device has. */
+  void noteLr(double value) {
+    lr = value;
   }
 
   static void checkLr(double lr) {
@@ -127,6 +142,11 @@ public final class ParameterGroup {
   /** Updates every parameter that has a gradient. */
   void step() {
     runs(this::update);
+  }
+
+  /** Updates them where the flag is 0 on the device. */
+  void stepUnless(Tensor flag) {
+    runs((from, to) -> updateUnless(flag.ne(0), from, to));
   }
 
   /** Takes the loss scale out of every gradient and notes whether one is not finite. */
@@ -189,9 +209,7 @@ public final class ParameterGroup {
 
   private void update(int from, int to) {
     steps.slice(0, from, to).addInPlace(1);
-    for (int i = from; i < to; i++) {
-      stepCounts[i]++;
-    }
+    count(from, to);
     Tensor step = steps.slice(0, from, from + 1);
     Tensor[] state = new Tensor[stateArray.length];
     for (int i = 0; i < state.length; i++) {
@@ -209,6 +227,29 @@ public final class ParameterGroup {
     precise.copyFrom(Tensor.where(untouched, precise, value.to(DType.FLOAT32)));
     rule.apply(precise, grad.to(DType.FLOAT32), lrTensor, step, state);
     value.copyFrom(precise);
+  }
+
+  /** Updates, then takes back what the flag forbids: the host does not know whether it does. */
+  private void updateUnless(Tensor forbidden, int from, int to) {
+    List<Tensor> changed = new ArrayList<>();
+    changed.add(part(values, from, to));
+    states.values().forEach(state -> changed.add(part(state, from, to)));
+    changed.add(steps.slice(0, from, to));
+    List<Tensor> before = changed.stream().map(Tensor::copy).toList();
+    update(from, to);
+    for (int i = 0; i < before.size(); i++) {
+      Tensor now = changed.get(i);
+      now.copyFrom(Tensor.where(forbidden, before.get(i), now));
+    }
+  }
+
+  private void count(int from, int to) {
+    Capture.count(
+        n -> {
+          for (int i = from; i < to; i++) {
+            stepCounts[i] += n;
+          }
+        });
   }
 
   private Tensor part(Tensor arena, int from, int to) {

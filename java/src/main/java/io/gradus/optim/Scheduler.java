@@ -1,6 +1,15 @@
 package io.gradus.optim;
 
+import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Device;
+import io.gradus.core.Shape;
+import io.gradus.tensor.Capture;
+import io.gradus.tensor.GradMode;
+import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
+import io.gradus.tensor.Updates;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -32,8 +41,20 @@ public final class Scheduler {
 
   /** Goes to the next step and sets its learning rates. */
   public void step() {
-    step++;
-    apply();
+    Capture capture = Capture.current();
+    if (capture == null) {
+      step++;
+      apply();
+      return;
+    }
+    capture.part(this, () -> new Rates(capture.device())).step();
+    Capture.count(
+        n -> {
+          step += n;
+          for (int i = 0; i < bases.length; i++) {
+            optimizer.groups().get(i).noteLr(schedule.lr(bases[i], step));
+          }
+        });
   }
 
   /** The steps taken. */
@@ -66,5 +87,82 @@ public final class Scheduler {
     step = States.get("scheduler", state, "step").toLongs()[0];
     bases = States.get("scheduler", state, "base_lr").toDoubles();
     apply();
+  }
+
+  /**
+   * The rates of the steps to come, for a captured step: the device counts and looks them up by
+   * itself. The table is filled again when it ends, or when the scheduler was moved meanwhile.
+   */
+  private final class Rates implements Capture.Part {
+    private static final int LENGTH = 1024;
+
+    private final Tensor index;
+    private final Tensor[] tables = new Tensor[bases.length];
+
+    /** The step of the table's first rate. */
+    private long first;
+
+    /** The step that the device has come to. */
+    private long next;
+
+    private long calls;
+
+    Rates(Device device) {
+      index = Scope.escape(Tensor.zeros(device, DType.INT64, Shape.of(1)));
+      for (int i = 0; i < tables.length; i++) {
+        tables[i] = Scope.escape(Tensor.zeros(device, DType.FLOAT64, Shape.of(LENGTH)));
+      }
+      fill();
+    }
+
+    private void fill() {
+      first = step;
+      double[] rates = new double[LENGTH];
+      try (Scope s = Scope.open();
+          GradMode.Guard g = GradMode.noGrad()) {
+        index.fill(0);
+        for (int i = 0; i < tables.length; i++) {
+          double base = bases[i];
+          Arrays.setAll(rates, at -> schedule.lr(base, first + at));
+          tables[i].copyFrom(Tensor.of(rates));
+        }
+      }
+    }
+
+    void step() {
+      calls++;
+      Checks.state(
+          calls < LENGTH,
+          "[scheduler] a captured run has at most %d steps: capture fewer",
+          LENGTH - 1);
+      try (Scope s = Scope.open();
+          GradMode.Guard g = GradMode.noGrad()) {
+        index.addInPlace(1);
+        for (int i = 0; i < tables.length; i++) {
+          Updates.lookUp(tables[i], index, optimizer.groups().get(i).lrTensor());
+        }
+      }
+    }
+
+    @Override
+    public void finishStep() {
+      next = step;
+    }
+
+    @Override
+    public void beforeReplay() {
+      if (step != next || step + calls >= first + LENGTH) {
+        fill();
+      }
+      next = step + calls;
+    }
+
+    @Override
+    public void close() {
+      index.close();
+      for (Tensor table : tables) {
+        table.close();
+      }
+    }
   }
 }

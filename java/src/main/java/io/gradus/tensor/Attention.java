@@ -62,7 +62,7 @@ public final class Attention {
     if (options.dropout() > 0) {
       Generator generator = Generator.current();
       rng = generator.state(q.backend());
-      stream = generator.nextStream();
+      stream = generator.nextStream(q.backend());
     }
     return new AttentionFunction(shape, scale, rng, stream, options.dropout()).apply(q, k, v);
   }

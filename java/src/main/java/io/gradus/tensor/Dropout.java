@@ -142,7 +142,7 @@ public final class Dropout {
     boolean draws = training && p > 0;
     Generator generator = Generator.current();
     Buffer rng = generator.state(x.backend());
-    long stream = draws ? generator.nextStream() : 0;
+    long stream = draws ? generator.nextStream(x.backend()) : 0;
     return new BiasResidual(rng, stream, draws ? p : 0, bias != null, residual != null)
         .apply(inputs.toArray(new Tensor[0]));
   }
@@ -160,7 +160,7 @@ public final class Dropout {
   private static Tensor apply(String op, Tensor x, double p, boolean channels) {
     Generator generator = Generator.current();
     Buffer rng = generator.state(x.backend());
-    return new Masked(op, rng, generator.nextStream(), p, channels).apply(x);
+    return new Masked(op, rng, generator.nextStream(x.backend()), p, channels).apply(x);
   }
 
   /** Inputs: x, then bias and residual, those that there are. */

@@ -66,8 +66,10 @@ public final class Generator {
    * Makes a generator this thread's.
    *
    * @return the generator
+   * @throws io.gradus.core.CaptureException in a captured step
    */
   public static Generator use(Generator generator) {
+    Capture.forbid("generator");
     CURRENT.set(generator);
     return generator;
   }
@@ -82,13 +84,21 @@ public final class Generator {
     return stream;
   }
 
-  /** Takes the number of the next random operation. */
-  long nextStream() {
-    return stream++;
+  /** Takes the number of the next random operation, counted from the base of {@link #state}. */
+  long nextStream(Backend backend) {
+    long number = stream;
+    Capture capture = Capture.of(backend);
+    long base = capture == null ? 0 : captured(capture).base;
+    Capture.count(n -> stream += n);
+    return number - base;
   }
 
   /** The device's copy of the state, [seed, base]. */
   Buffer state(Backend backend) {
+    Capture capture = Capture.of(backend);
+    if (capture != null) {
+      return captured(capture).state.buffer();
+    }
     Memory memory =
         states.computeIfAbsent(
             backend,
@@ -100,11 +110,60 @@ public final class Generator {
     return Buffer.of(memory);
   }
 
+  private Captured captured(Capture capture) {
+    return capture.part(this, () -> new Captured(capture.device()));
+  }
+
+  /**
+   * The state of a captured step: its operations are numbered from 0, and the step moves the base
+   * on by as many as it has.
+   */
+  private final class Captured implements Capture.Part {
+    private final long base = stream;
+    private final Tensor state;
+    private long draws;
+
+    /** The number of the next operation, as the device has it. */
+    private long next;
+
+    Captured(Device device) {
+      state = Scope.escape(Tensor.empty(device, DType.INT64, Shape.of(2)));
+      set();
+    }
+
+    private void set() {
+      try (Scope s = Scope.open();
+          GradMode.Guard g = GradMode.noGrad()) {
+        state.copyFrom(Tensor.of(new long[] {seed, stream}));
+      }
+    }
+
+    @Override
+    public void finishStep() {
+      draws = stream - base;
+      next = stream;
+      state.slice(0, 1, 2).addInPlace((double) draws);
+    }
+
+    @Override
+    public void beforeReplay() {
+      if (stream != next) {
+        set();
+      }
+      next = stream + draws;
+    }
+
+    @Override
+    public void close() {
+      state.close();
+    }
+  }
+
   private Tensor draw(
       RandomKind kind, Device device, DType dtype, Shape shape, double a, double b) {
     Backend backend = Backends.of(device);
     Tensor t = Tensor.empty(backend, dtype, shape);
-    backend.random(kind, t.buffer(), state(backend), nextStream(), a, b);
+    backend.random(kind, t.buffer(), state(backend), nextStream(backend), a, b);
     return t;
   }
 

@@ -127,7 +127,7 @@ public final class Image {
       if (shape.isRandom()) {
         Generator generator = Generator.current();
         rng = generator.state(images.backend());
-        stream = generator.nextStream();
+        stream = generator.nextStream(images.backend());
       }
       if (y.numel() > 0) {
         images

@@ -19,6 +19,10 @@ final class Indexing {
         op,
         index.dtype());
     Tensor dense = index.detach().to(DType.INT64).contiguous();
+    Capture capture = Capture.of(dense.backend());
+    if (capture != null) {
+      return capture.inRange(op, dense, size, null);
+    }
     if (dense.numel() > 0) {
       try (Scope s = Scope.open()) {
         long low = dense.min().toLongs()[0];

@@ -211,6 +211,10 @@ public final class Loss {
         rows);
     Tensor labels = target.detach().to(DType.INT64).contiguous();
     long classes = scores.size(-1);
+    Capture capture = Capture.of(labels.backend());
+    if (capture != null) {
+      return capture.inRange(op, labels, classes, options.ignoreIndex());
+    }
     long[] values = labels.toLongs();
     for (int i = 0; i < values.length; i++) {
       long label = values[i];

@@ -255,6 +255,7 @@ public final class Tensor
         length,
         shape,
         shape.numel());
+    Capture.forbid("of");
     Tensor t = empty(device, dtype, shape);
     t.backend.upload(array, 0, t.buffer());
     return t;
@@ -276,6 +277,7 @@ public final class Tensor
         bytes.remaining(),
         dtype,
         shape);
+    Capture.forbid("fromBytes");
     Tensor t = empty(device, dtype, shape);
     t.backend.upload(HostArrays.fromBytes(dtype, bytes), 0, t.buffer());
     return t;

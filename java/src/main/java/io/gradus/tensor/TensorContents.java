@@ -6,7 +6,8 @@ import java.nio.ByteBuffer;
 
 /**
  * Methods of {@link Tensor} that bring its elements to the host, in row-major order; they wait for
- * the device. Conversions are those of {@link Tensor#to(DType)}.
+ * the device, and fail with a {@link io.gradus.core.CaptureException} in a captured step.
+ * Conversions are those of {@link Tensor#to(DType)}.
  */
 sealed interface TensorContents permits Tensor {
   private Tensor self() {
@@ -27,10 +28,11 @@ sealed interface TensorContents permits Tensor {
   default double item() {
     Tensor x = self();
     Checks.shape(x.numel() == 1, "[item] %s has %d elements, not one", x.shape(), x.numel());
-    return toDoubles()[0];
+    return ((double[]) downloadAs("item", DType.FLOAT64))[0];
   }
 
-  private Object download() {
+  private Object download(String op) {
+    Capture.forbid(op);
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       Tensor x = self();
@@ -40,11 +42,12 @@ sealed interface TensorContents permits Tensor {
     }
   }
 
-  private Object downloadAs(DType wanted) {
+  private Object downloadAs(String op, DType wanted) {
+    Capture.forbid(op);
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       TensorContents converted = self().detach().to(wanted);
-      return converted.download();
+      return converted.download(op);
     }
   }
 
@@ -56,7 +59,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default float[] toFloats() {
-    return (float[]) downloadAs(DType.FLOAT32);
+    return (float[]) downloadAs("toFloats", DType.FLOAT32);
   }
 
   /**
@@ -67,7 +70,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default double[] toDoubles() {
-    return (double[]) downloadAs(DType.FLOAT64);
+    return (double[]) downloadAs("toDoubles", DType.FLOAT64);
   }
 
   /**
@@ -78,7 +81,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default int[] toInts() {
-    return (int[]) downloadAs(DType.INT32);
+    return (int[]) downloadAs("toInts", DType.INT32);
   }
 
   /**
@@ -89,7 +92,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default long[] toLongs() {
-    return (long[]) downloadAs(DType.INT64);
+    return (long[]) downloadAs("toLongs", DType.INT64);
   }
 
   /**
@@ -100,7 +103,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default byte[] toUint8() {
-    return (byte[]) downloadAs(DType.UINT8);
+    return (byte[]) downloadAs("toUint8", DType.UINT8);
   }
 
   /**
@@ -111,7 +114,7 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one Java array
    */
   default boolean[] toBooleans() {
-    byte[] bytes = (byte[]) downloadAs(DType.BOOL);
+    byte[] bytes = (byte[]) downloadAs("toBooleans", DType.BOOL);
     boolean[] out = new boolean[bytes.length];
     for (int i = 0; i < bytes.length; i++) {
       out[i] = bytes[i] != 0;
@@ -127,6 +130,6 @@ sealed interface TensorContents permits Tensor {
    * @throws io.gradus.core.ArgumentException when they do not fit in one buffer
    */
   default ByteBuffer toBytes() {
-    return HostArrays.toBytes(self().dtype(), download());
+    return HostArrays.toBytes(self().dtype(), download("toBytes"));
   }
 }

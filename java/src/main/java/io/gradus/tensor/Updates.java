@@ -1,5 +1,6 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.IndexShape;
 import io.gradus.backend.Memory;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
@@ -416,6 +417,27 @@ public final class Updates {
         && a.numel() == b.numel()
         && a.isContiguous()
         && b.isContiguous();
+  }
+
+  /**
+   * {@code out = table[index]}, for what changes from step to step by a plan, such as a learning
+   * rate: the device looks it up by itself. The index is not checked.
+   *
+   * <p>Shapes: table: [n], index: one element, out: one element.
+   *
+   * @param table numbers of any type
+   * @param index INT64, within the table
+   * @param out of the table's type, written
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void lookUp(Tensor table, Tensor index, Tensor out) {
+    checkScalar("lookUp", "index", table, index, DType.INT64);
+    checkScalar("lookUp", "out", table, out, table.dtype());
+    table
+        .backend()
+        .gather(
+            IndexShape.rows(1, table.numel(), 1, 1), table.buffer(), index.buffer(), out.buffer());
+    changed(out);
   }
 
   private static void check(

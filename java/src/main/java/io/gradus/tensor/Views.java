@@ -326,6 +326,7 @@ final class Views {
 
     @Override
     Tensor arrange(Tensor x) {
+      Capture.forbid("to");
       source = x.device();
       Tensor dense = x.contiguous();
       Object host = HostArrays.allocate(x.dtype(), x.numel());

@@ -64,6 +64,21 @@ final class BlockPool {
     return segment.cut(bytes);
   }
 
+  /** Takes over all memory of another pool, whose work is done or comes earlier in this stream. */
+  void adopt(BlockPool other) {
+    for (Segment segment : other.segments) {
+      segment.pool = this;
+    }
+    segments.addAll(other.segments);
+    other.segments.clear();
+    other.free.forEach(
+        (bytes, blocks) -> free.computeIfAbsent(bytes, b -> new ArrayDeque<>()).addAll(blocks));
+    other.free.clear();
+    cachedBytes += other.cachedBytes;
+    other.cachedBytes = 0;
+    other.open = null;
+  }
+
   /** Forgets segments of which nothing is in use, and gives them. */
   List<Segment> drop(Predicate<Segment> wanted) {
     List<Segment> idle = new ArrayList<>();

@@ -25,7 +25,7 @@ final class Call {
   /** More than any call has operands. */
   private static final int OPERANDS = 32;
 
-  private static final int STRUCT_WORDS = 128;
+  static final int STRUCT_WORDS = 128;
 
   /**
    * The operands of the call that runs. They stay reachable here while the kernel works with their
@@ -53,6 +53,10 @@ final class Call {
     Checks.state(count < OPERANDS, "[call] more than %d operands", OPERANDS);
     Memory memory = operand.memory();
     Block block = (Block) memory.resource();
+    PluginRecording recording = device.recording();
+    if (recording != null) {
+      recording.uses(memory, block);
+    }
     operands[count] = memory;
     blocks.set(count, block);
     count++;

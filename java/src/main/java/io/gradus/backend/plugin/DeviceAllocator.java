@@ -48,6 +48,9 @@ final class DeviceAllocator extends Allocator {
     }
   }
 
+  /** The memory of what a thread records. */
+  private record Planned(Thread thread, BlockPool pool) {}
+
   /** A freed block that other streams have still to pass. */
   private record Pending(Block block, List<Long> marks) {}
 
@@ -56,6 +59,7 @@ final class DeviceAllocator extends Allocator {
   private final Runnable collector;
   private final BlockPool compute;
   private final BlockPool ahead;
+  private volatile @Nullable Planned planned;
   private final ArrayDeque<Pending> pending = new ArrayDeque<>();
   private final Map<Block, List<Long>> otherStreams = new HashMap<>();
   private final Map<Block, Holder> holders = new ConcurrentHashMap<>();
@@ -103,7 +107,23 @@ final class DeviceAllocator extends Allocator {
 
   @Override
   protected Object acquire(DType dtype, long length) {
-    return acquire(compute, dtype, length);
+    Planned plan = planned;
+    BlockPool pool =
+        plan != null && plan.thread() == Thread.currentThread() ? plan.pool() : compute;
+    return acquire(pool, dtype, length);
+  }
+
+  /**
+   * Lets this thread allocate from a pool of its own: that of work which it records for a stream;
+   * null ends it. The pool's memory serves nobody else until {@link #adopt}.
+   */
+  void plan(@Nullable BlockPool pool) {
+    planned = pool == null ? null : new Planned(Thread.currentThread(), pool);
+  }
+
+  /** Takes over the memory of recorded work that is not launched any more. */
+  synchronized void adopt(BlockPool pool) {
+    compute.adopt(pool);
   }
 
   /** Memory that the copy stream may write at once, and the compute stream uses later. */

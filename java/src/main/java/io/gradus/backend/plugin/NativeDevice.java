@@ -1,6 +1,8 @@
 package io.gradus.backend.plugin;
 
 import io.gradus.backend.plugin.jni.Native;
+import io.gradus.core.CaptureException;
+import io.gradus.core.Checks;
 import io.gradus.core.Device;
 import io.gradus.core.DeviceException;
 import io.gradus.core.DeviceLostException;
@@ -25,6 +27,7 @@ final class NativeDevice {
 
   private final ThreadLocal<Call> calls = ThreadLocal.withInitial(this::newCall);
   private volatile @Nullable String fault;
+  private volatile @Nullable PluginRecording recording;
 
   NativeDevice(Plugin plugin, Device device) {
     this.plugin = plugin;
@@ -41,9 +44,49 @@ final class NativeDevice {
     return device;
   }
 
-  /** The stream that kernels run in. */
+  /** The stream that the kernels of the calling thread go to. */
   long stream() {
+    PluginRecording r = recording();
+    return r == null ? stream : r.stream();
+  }
+
+  /** The stream that kernels run in. */
+  long computeStream() {
     return stream;
+  }
+
+  /** What the calling thread records; null where its calls run. */
+  @Nullable PluginRecording recording() {
+    PluginRecording r = recording;
+    return r != null && r.isOf(Thread.currentThread()) ? r : null;
+  }
+
+  /** Begins or, with null, ends a recording. */
+  synchronized void setRecording(@Nullable PluginRecording r) {
+    Checks.state(
+        r == null || recording == null,
+        "[capture] another step is being captured on %s: capture one after the other",
+        device);
+    recording = r;
+  }
+
+  boolean isRecordedBy(PluginRecording r) {
+    return recording == r;
+  }
+
+  /**
+   * Requires that the calling thread does not record.
+   *
+   * @throws CaptureException when it does
+   */
+  void requireNoRecording(String op) {
+    if (recording() != null) {
+      throw new CaptureException(
+          "["
+              + op
+              + "] a captured step cannot contain it: it is recorded before it runs, so that nothing"
+              + " comes from the host or goes there meanwhile; do it before or after the step");
+    }
   }
 
   /** The stream that host memory is copied in while kernels run. */
@@ -74,6 +117,11 @@ final class NativeDevice {
     check(Native.gr_stream_synchronize(copyStream));
   }
 
+  /** Where the calling thread's calls keep their structs. */
+  Call structs() {
+    return calls.get();
+  }
+
   /** A new event. */
   long newEvent() {
     ByteBuffer handle = Plugin.words(1);
@@ -81,7 +129,7 @@ final class NativeDevice {
     return handle.getLong(0);
   }
 
-  private long newStream() {
+  long newStream() {
     ByteBuffer handle = Plugin.words(1);
     check(Native.gr_stream_create(device.index(), Plugin.address(handle), plugin.handle()));
     return handle.getLong(0);

@@ -3,9 +3,12 @@ package io.gradus.backend.plugin;
 import io.gradus.backend.Allocator;
 import io.gradus.backend.Backend;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.HostCopy;
 import io.gradus.backend.Memory;
+import io.gradus.backend.Recording;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A device behind the C ABI. Every family of operations is an interface of its own, which turns
@@ -39,7 +42,7 @@ final class PluginBackend
         new DeviceAllocator(
             device,
             new NativeBlocks(this.device),
-            this.device.stream(),
+            this.device.computeStream(),
             this.device.copyStream(),
             System::gc);
     this.staging = new Staging(this.device);
@@ -69,6 +72,7 @@ final class PluginBackend
 
   @Override
   public void upload(Object array, int at, Buffer dst) {
+    device.requireNoRecording("upload");
     Call c = call();
     long stream = device.stream();
     try {
@@ -80,6 +84,7 @@ final class PluginBackend
 
   @Override
   public Memory uploadAhead(DType dtype, Object array, int at, long length) {
+    device.requireNoRecording("upload");
     Call c = call();
     Memory memory = allocator.allocateAhead(dtype, length);
     try {
@@ -102,6 +107,7 @@ final class PluginBackend
 
   @Override
   public void download(Buffer src, Object array, int at) {
+    device.requireNoRecording("download");
     Call c = call();
     try {
       staging.download(c.at(src), array, at, src.length(), src.dtype().bytes(), device.stream());
@@ -113,6 +119,24 @@ final class PluginBackend
   @Override
   public void synchronize() {
     device.requireAlive();
+    device.requireNoRecording("synchronize");
     device.synchronize();
+  }
+
+  @Override
+  public @Nullable Recording record() {
+    device.requireAlive();
+    return PluginRecording.begin(device, allocator);
+  }
+
+  @Override
+  public boolean isRecording() {
+    return device.recording() != null;
+  }
+
+  @Override
+  public HostCopy hostCopy(DType dtype, int length) {
+    device.requireAlive();
+    return new PinnedCopy(device, dtype, length);
   }
 }

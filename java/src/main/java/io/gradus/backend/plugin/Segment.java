@@ -5,7 +5,9 @@ package io.gradus.backend.plugin;
  * whole. Guarded by its allocator.
  */
 final class Segment {
-  final BlockPool pool;
+  /** Whose blocks these are; changes when recorded work gives up its memory. */
+  BlockPool pool;
+
   final long address;
   final long bytes;
   private long cut;
