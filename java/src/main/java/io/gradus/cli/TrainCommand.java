@@ -108,6 +108,13 @@ final class TrainCommand implements Callable<Integer> {
   private @Nullable Integer subset;
 
   @Option(
+      names = "--capture",
+      description =
+          "Record the training step once and repeat it in one call; the results are the same, bit"
+              + " for bit.")
+  private boolean capture;
+
+  @Option(
       names = "--checkpoint-seconds",
       paramLabel = "N",
       defaultValue = "30",
@@ -169,6 +176,7 @@ final class TrainCommand implements Callable<Integer> {
               .checkpoints(folder.checkpoints())
               .checkpointEvery(Duration.ofSeconds(checkpointSeconds))
               .resume(resume)
+              .capture(capture)
               .identity(identity(source, train.size(), network))
               .listener(progress)
               .listener(folder)

@@ -1,6 +1,7 @@
 package io.gradus.train;
 
 import io.gradus.core.Checks;
+import io.gradus.core.DType;
 import io.gradus.core.GradusException;
 import io.gradus.data.Batch;
 import io.gradus.data.DataLoader;
@@ -16,6 +17,7 @@ import io.gradus.optim.Plateau;
 import io.gradus.optim.Schedule;
 import io.gradus.optim.Scheduler;
 import io.gradus.tensor.Generator;
+import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Loss;
 import io.gradus.tensor.Precision;
 import io.gradus.tensor.Scope;
@@ -66,6 +68,7 @@ public final class Trainer {
   private final boolean resume;
   private final String identity;
   private final List<TrainingListener> listeners;
+  private final boolean capture;
   private final History history = new History();
 
   // Where the run stands; all of it is in a checkpoint.
@@ -77,6 +80,8 @@ public final class Trainer {
   private double secondsBefore;
 
   private long lastCheckpoint;
+  private @Nullable CapturedTraining captured;
+  private boolean saidEager;
 
   private Trainer(Builder b, Optimizer optimizer) {
     this.model = b.model;
@@ -99,6 +104,7 @@ public final class Trainer {
     this.resume = b.resume;
     this.identity = b.identity;
     this.listeners = List.copyOf(b.listeners);
+    this.capture = b.capture;
   }
 
   /** Starts the description of a run of a model on a data set. */
@@ -132,8 +138,13 @@ public final class Trainer {
     }
     lastCheckpoint = System.nanoTime();
     boolean stop = earlyStopping != null && earlyStopping.shouldStop();
-    while (epoch < epochs && !stop) {
-      stop = runEpoch();
+    try (CapturedTraining steps = capture ? capturedTraining() : null) {
+      captured = steps;
+      while (epoch < epochs && !stop) {
+        stop = runEpoch();
+      }
+    } finally {
+      captured = null;
     }
     if (earlyStopping != null) {
       if (stop) {
@@ -160,9 +171,11 @@ public final class Trainer {
           trainBatch(batches);
         }
         if (System.nanoTime() - lastCheckpoint > checkpointNanos) {
+          finishSteps();
           checkpoint(secondsBefore + seconds(began));
         }
       }
+      finishSteps();
     }
     double trainSeconds = seconds(began);
     Evaluation evaluation = test == null ? null : evaluate(test);
@@ -204,11 +217,36 @@ public final class Trainer {
 
   private void trainBatch(DeviceBatches batches) {
     Batch data = batches.next();
+    CapturedTraining steps = captured;
+    if (steps != null) {
+      steps.start(data);
+      batches.bringNext();
+      steps.collect(1);
+      return;
+    }
+    Trained trained = train(data.x(), data.y());
+    // The step is under way; only item() waits for it.
+    batches.bringNext();
+    double mean = trained.loss().item();
+    requireFinite(mean);
+    Predictions predictions = Predictions.of(trained.logits(), data.y());
+    long right = 0;
+    for (int i = 0; i < predictions.size(); i++) {
+      right += predictions.predicted(i) == predictions.label(i) ? 1 : 0;
+    }
+    count(mean, right, data.size());
+  }
+
+  /** What a step gives. */
+  private record Trained(Tensor logits, Tensor loss) {}
+
+  /** One step: forward, loss, backward, clipping, optimizer and schedule; nothing waits for it. */
+  private Trained train(Tensor x, Tensor y) {
     Tensor logits;
     Tensor value;
     try (Precision.Guard g = precision.use()) {
-      logits = model.call(data.x());
-      value = loss.apply(logits, data.y());
+      logits = model.call(x);
+      value = loss.apply(logits, y);
       optimizer.zeroGrad();
       // Inside the guard for the sake of TF32; the other types are those of the forward.
       (scaler == null ? value : scaler.scale(value)).backward();
@@ -217,9 +255,43 @@ public final class Trainer {
     if (scheduler != null) {
       scheduler.step();
     }
-    // The step is under way; only item() waits for it.
-    batches.bringNext();
-    double mean = value.item();
+    return new Trained(logits, value);
+  }
+
+  private CapturedTraining capturedTraining() {
+    return new CapturedTraining(
+        Evaluation.deviceOf(model),
+        train.batchSize(),
+        in -> {
+          Trained trained = train(in[0], in[1]);
+          try (GradMode.Guard g = GradMode.noGrad()) {
+            Tensor right = trained.logits().argmax(-1).eq(in[1]).to(DType.FLOAT64).sum();
+            Tensor mean = trained.loss().detach().to(DType.FLOAT64).reshape();
+            return new Tensor[] {Tensor.stack(0, mean, right)};
+          }
+        },
+        (mean, right, size) -> {
+          requireFinite(mean);
+          count(mean, right, size);
+        });
+  }
+
+  /** Collects the results of all captured steps that are under way. */
+  private void finishSteps() {
+    CapturedTraining steps = captured;
+    if (steps == null) {
+      return;
+    }
+    steps.finish();
+    if (steps.isEager() && !saidEager) {
+      saidEager = true;
+      note(
+          Evaluation.deviceOf(model)
+              + " does not record steps: every step runs as without capture");
+    }
+  }
+
+  private void requireFinite(double mean) {
     if (!Double.isFinite(mean)) {
       throw new GradusException(
           "[train] the loss became "
@@ -230,12 +302,12 @@ public final class Trainer {
               + (batch + 1)
               + ": lower the learning rate, or clip gradients");
     }
-    Predictions predictions = Predictions.of(logits, data.y());
-    for (int i = 0; i < predictions.size(); i++) {
-      correct += predictions.predicted(i) == predictions.label(i) ? 1 : 0;
-    }
-    lossSum += mean * data.size();
-    seen += data.size();
+  }
+
+  private void count(double mean, long right, int size) {
+    correct += right;
+    lossSum += mean * size;
+    seen += size;
     batch++;
     listeners.forEach(l -> l.batchTrained(batch, lossSum / seen, (double) correct / seen));
   }
@@ -382,6 +454,7 @@ public final class Trainer {
     private Duration checkpointEvery = Duration.ofSeconds(30);
     private boolean resume;
     private String identity = "";
+    private boolean capture;
     private final List<TrainingListener> listeners = new ArrayList<>();
 
     private Builder(Module model, DataLoader train) {
@@ -479,6 +552,17 @@ public final class Trainer {
      */
     public Builder identity(String value) {
       identity = value;
+      return this;
+    }
+
+    /**
+     * Whether to record the step and repeat it in one call, see {@link
+     * io.gradus.tensor.CapturedStep}; default false. Results are the same, bit for bit; a loss that
+     * is no longer finite is found out one step later. Devices that record nothing run every step
+     * as without.
+     */
+    public Builder capture(boolean value) {
+      capture = value;
       return this;
     }
 

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.gradus.core.ArgumentException;
+import io.gradus.core.Device;
+import io.gradus.core.DeviceInfo;
 import io.gradus.io.Checkpoint;
 import io.gradus.nn.Module;
 import io.gradus.optim.AdamW;
@@ -25,11 +27,13 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A run that was stopped and continued ends as one that was not, bit for bit. */
 class ResumeTest {
@@ -121,6 +125,17 @@ class ResumeTest {
     final Trainer trainer;
 
     Run(Recipe recipe, Path checkpoints, boolean resume, TrainingListener listener) {
+      this(recipe, checkpoints, resume, listener, Device.cpu(), false);
+    }
+
+    Run(
+        Recipe recipe,
+        Path checkpoints,
+        boolean resume,
+        TrainingListener listener,
+        Device device,
+        boolean capture) {
+      model.to(device);
       Trainer.Builder run =
           Trainer.builder(model, Samples.train(70, 16))
               .test(Samples.test(40))
@@ -129,6 +144,7 @@ class ResumeTest {
               .checkpointEvery(Duration.ZERO)
               .resume(resume)
               .identity(recipe.name())
+              .capture(capture)
               .listener(listener);
       optimizer = recipe.configure(run, model);
       trainer = run.optimizer(optimizer).build();
@@ -190,6 +206,34 @@ class ResumeTest {
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
     assertSame(expected, stoppedAndResumed(recipe, BATCHES + 3).state());
+  }
+
+  static Stream<Object[]> recipesAndDevices() {
+    return Device.all().stream()
+        .filter(DeviceInfo::usable)
+        .flatMap(d -> Stream.of(Recipe.values()).map(r -> new Object[] {r, d.device()}));
+  }
+
+  @ParameterizedTest
+  @MethodSource("recipesAndDevices")
+  void withCapturedSteps(Recipe recipe, Device device) throws IOException {
+    Run eager = new Run(recipe, folder.resolve("eager"), false, new Notes(), device, false);
+    eager.trainer.fit();
+    Map<String, Object> expected = eager.state();
+    Path none = folder.resolve("whole");
+    Notes notes = new Notes();
+    Run whole = new Run(recipe, none, false, notes, device, true);
+    whole.trainer.fit();
+    assertSame(expected, whole.state());
+    boolean eagerly = notes.lines.stream().anyMatch(line -> line.contains("does not record"));
+    assertEquals(device.equals(Device.reference()), eagerly, notes.lines::toString);
+    Path checkpoints = folder.resolve("stopped");
+    Run stopped = new Run(recipe, checkpoints, false, new StopAt(BATCHES + 3), device, true);
+    assertThrows(Stop.class, stopped.trainer::fit);
+    Run resumed = new Run(recipe, checkpoints, true, new Notes(), device, true);
+    Generator.seed(12345);
+    resumed.trainer.fit();
+    assertSame(expected, resumed.state());
   }
 
   @ParameterizedTest
