@@ -84,6 +84,11 @@ final class Common {
     return device.equals("auto") ? Device.choose().toString() : opened.toString();
   }
 
+  /** Whether an option stands on the command line. */
+  boolean isGiven(String option) {
+    return spec.commandLine().getParseResult().hasMatchedOption(option);
+  }
+
   void require(boolean ok, String message) {
     if (!ok) {
       throw badUse(message);

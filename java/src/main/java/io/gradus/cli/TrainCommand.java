@@ -19,6 +19,7 @@ import io.gradus.train.Trainer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -34,7 +35,8 @@ import picocli.CommandLine.Option;
       "",
       "--data takes a folder with MNIST-like idx files, CIFAR-10 binary batches, one folder of"
           + " images per class, or a CSV table.",
-      "The folder --out receives metrics.csv, curves.png, model.safetensors and checkpoint/."
+      "The folder --out receives metrics.csv, curves.png, model.safetensors and checkpoint/;"
+          + " with --recipe metrics.csv, curves.png and weights.safetensors."
     })
 final class TrainCommand implements Callable<Integer> {
   private static final int EVALUATION_BATCH = 256;
@@ -52,6 +54,21 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "MODEL",
       description = "mlp, cnn or resnet20 (default: cnn; mlp for tables).")
   private @Nullable Networks model;
+
+  @Option(
+      names = "--recipe",
+      paramLabel = "RECIPE",
+      description =
+          "cifar10-fast: a small network that learns CIFAR-10 in ten epochs; char-gpt: a small"
+              + " transformer that learns to go on with a text. Network, rates and schedule are the"
+              + " recipe's own; the step is captured.")
+  private RecipeRun.@Nullable Recipe recipe;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      description = "With --recipe: end after N steps (default: all).")
+  private @Nullable Long steps;
 
   @Option(
       names = "--epochs",
@@ -128,6 +145,10 @@ final class TrainCommand implements Callable<Integer> {
     common.require(lr > 0 && Double.isFinite(lr), "--lr must be a positive number, not " + lr);
     common.require(
         checkpointSeconds >= 0, "--checkpoint-seconds must not be negative: " + checkpointSeconds);
+    common.require(steps == null || recipe != null, "--steps is for --recipe: see --epochs");
+    if (recipe != null) {
+      return runRecipe(recipe);
+    }
     Integer samples = subset;
     common.require(samples == null || samples >= 1, "--subset must be at least 1, not " + samples);
     Device device = common.open();
@@ -189,6 +210,30 @@ final class TrainCommand implements Callable<Integer> {
     common.out().println("saved " + folder.path());
     common.out().printf(Locale.ROOT, "test accuracy %.2f%%%n", 100 * history.last().testAccuracy());
     return 0;
+  }
+
+  private int runRecipe(RecipeRun.Recipe chosen) throws IOException {
+    for (String other :
+        List.of("--model", "--lr", "--resume", "--capture", "--checkpoint-seconds")) {
+      common.require(!common.isGiven(other), other + " is not for --recipe: leave it out");
+    }
+    Path source = data;
+    if (source == null) {
+      throw common.badUse("--recipe " + chosen + " needs --data");
+    }
+    Long limit = steps;
+    common.require(limit == null || limit >= 1, "--steps must be at least 1, not " + limit);
+    common.require(subset == null || subset >= 1, "--subset must be at least 1, not " + subset);
+    RunFolder folder =
+        out == null
+            ? RunFolder.underRuns(Path.of("runs"), chosen.toString(), false)
+            : new RunFolder(out);
+    common.require(folder.isFree(), folder.path() + " holds a run already: choose another --out");
+    return new RecipeRun(common, chosen, source, folder, limit == null ? 0 : limit, seed, subset)
+        .run(
+            common.isGiven("--epochs") ? epochs : null,
+            common.isGiven("--batch") ? batch : null,
+            common.isGiven("--precision") ? precision : null);
   }
 
   private static Dataset first(Dataset set, int samples) {

@@ -1,0 +1,121 @@
+package io.gradus.data;
+
+import io.gradus.core.FormatException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * A text as numbers of its characters, for models that predict the next one. The vocabulary is the
+ * text's own characters, in the order of Unicode.
+ *
+ * <pre>{@code
+ * CharText text = CharText.open(Path.of("data/tinyshakespeare"));
+ * int[] tokens = text.tokens();
+ * }</pre>
+ */
+public final class CharText {
+  private static final String FORMAT = "text";
+
+  /** More would be another kind of model's. */
+  private static final int MAX_BYTES = 64 << 20;
+
+  private static final int MAX_VOCABULARY = 1 << 14;
+
+  private final String name;
+  private final int[] vocabulary;
+  private final int[] tokens;
+
+  private CharText(String name, int[] vocabulary, int[] tokens) {
+    this.name = name;
+    this.vocabulary = vocabulary;
+    this.tokens = tokens;
+  }
+
+  /**
+   * A text in memory.
+   *
+   * @param name for messages
+   * @throws FormatException when it has fewer than two characters or more than 2^14 different ones
+   */
+  public static CharText of(String name, String text) throws FormatException {
+    int[] characters = text.codePoints().toArray();
+    int[] vocabulary = Arrays.stream(characters).distinct().sorted().toArray();
+    if (characters.length < 2 || vocabulary.length > MAX_VOCABULARY) {
+      throw new FormatException(
+          String.format(
+              "[%s] %s has %d characters, %d different ones: there must be 2 or more, and at most %d"
+                  + " different ones",
+              FORMAT, name, characters.length, vocabulary.length, MAX_VOCABULARY));
+    }
+    int[] tokens = new int[characters.length];
+    for (int i = 0; i < tokens.length; i++) {
+      tokens[i] = Arrays.binarySearch(vocabulary, characters[i]);
+    }
+    return new CharText(name, vocabulary, tokens);
+  }
+
+  /**
+   * Reads a file in UTF-8, plain, .gz or .xz; or {@code input.txt} of a folder.
+   *
+   * @throws FormatException when it is not such a text, or larger than 64 MiB
+   * @throws IOException when it cannot be read
+   */
+  public static CharText open(Path path) throws IOException {
+    Path file = path;
+    if (Files.isDirectory(path)) {
+      file = SourceFiles.find(path, "input.txt");
+      if (file == null) {
+        throw new FormatException(
+            String.format(
+                "[%s] %s lacks input.txt (plain, .gz or .xz): add it, or name a file",
+                FORMAT, path));
+      }
+    }
+    byte[] bytes = SourceFiles.read(FORMAT, file, in -> in.readNBytes(MAX_BYTES + 1));
+    if (bytes.length > MAX_BYTES) {
+      throw new FormatException(
+          String.format("[%s] %s has more than %d bytes: cut it", FORMAT, file, MAX_BYTES));
+    }
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      return of(SourceFiles.fileName(file), text);
+    } catch (CharacterCodingException e) {
+      throw new FormatException(
+          String.format("[%s] %s is not in UTF-8 (%s): convert it", FORMAT, file, e.getMessage()),
+          e);
+    }
+  }
+
+  /** For messages, such as the file's name. */
+  public String name() {
+    return name;
+  }
+
+  /** How many different characters there are. */
+  public int vocabularySize() {
+    return vocabulary.length;
+  }
+
+  /** The text as numbers in the vocabulary. */
+  public int[] tokens() {
+    return tokens.clone();
+  }
+
+  /**
+   * Numbers as text.
+   *
+   * @throws IndexOutOfBoundsException when a number is not in the vocabulary
+   */
+  public String decode(int[] numbers) {
+    StringBuilder text = new StringBuilder(numbers.length);
+    for (int number : numbers) {
+      text.appendCodePoint(vocabulary[number]);
+    }
+    return text.toString();
+  }
+}
