@@ -9,8 +9,9 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import io.gradus.core.Shape;
-import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A source of random numbers: a seed and a count of the operations that drew from it. The numbers
@@ -34,7 +35,11 @@ public final class Generator {
 
   private final long seed;
   private long stream;
-  private final Map<Backend, Memory> states = new HashMap<>();
+
+  /** Whose numbers are drawn once more; null for a generator of its own. */
+  private final @Nullable Generator origin;
+
+  private final Map<Backend, Memory> states = new ConcurrentHashMap<>();
 
   /** A generator at the start of a seed's sequence. */
   public Generator(long seed) {
@@ -50,6 +55,7 @@ public final class Generator {
   public Generator(long seed, long offset) {
     this.seed = seed;
     this.stream = offset;
+    this.origin = null;
   }
 
   /** This thread's generator. */
@@ -70,8 +76,27 @@ public final class Generator {
    */
   public static Generator use(Generator generator) {
     Capture.forbid("generator");
-    CURRENT.set(generator);
+    set(generator);
     return generator;
+  }
+
+  /** Makes a generator this thread's, within a captured step too. */
+  static void set(Generator generator) {
+    CURRENT.set(generator);
+  }
+
+  /**
+   * A generator that draws once more what this one drew from an offset on, in repetitions of a
+   * captured step too.
+   */
+  Generator again(long from) {
+    return new Generator(origin == null ? this : origin, from);
+  }
+
+  private Generator(Generator origin, long from) {
+    this.seed = origin.seed;
+    this.stream = from;
+    this.origin = origin;
   }
 
   /** The seed. */
@@ -86,15 +111,25 @@ public final class Generator {
 
   /** Takes the number of the next random operation, counted from the base of {@link #state}. */
   long nextStream(Backend backend) {
+    if (origin != null) {
+      return stream++ - origin.base(backend);
+    }
     long number = stream;
-    Capture capture = Capture.of(backend);
-    long base = capture == null ? 0 : captured(capture).base;
+    long base = base(backend);
     Capture.count(n -> stream += n);
     return number - base;
   }
 
+  private long base(Backend backend) {
+    Capture capture = Capture.of(backend);
+    return capture == null ? 0 : captured(capture).base;
+  }
+
   /** The device's copy of the state, [seed, base]. */
   Buffer state(Backend backend) {
+    if (origin != null) {
+      return origin.state(backend);
+    }
     Capture capture = Capture.of(backend);
     if (capture != null) {
       return captured(capture).state.buffer();

@@ -33,7 +33,7 @@ public final class GradientCheckpoint {
   private static final class Recompute extends Function {
     private final Segment segment;
     private final Precision precision = Precision.current();
-    private long seed;
+    private Generator generator = Generator.current();
     private long offset;
 
     Recompute(Segment segment) {
@@ -43,8 +43,7 @@ public final class GradientCheckpoint {
 
     @Override
     protected Tensor[] forward(Tensor... in) {
-      Generator generator = Generator.current();
-      seed = generator.seed();
+      generator = Generator.current();
       offset = generator.offset();
       save(in);
       try (Precision.Guard policy = precision.use()) {
@@ -71,13 +70,13 @@ public final class GradientCheckpoint {
         }
       }
       Generator now = Generator.current();
-      Generator.use(new Generator(seed, offset));
+      Generator.set(generator.again(offset));
       try (GradMode.Guard mode = GradMode.enableGrad();
           Precision.Guard policy = precision.use()) {
         Tensor output = segment.forward(leaves);
         Autograd.backward(new Tensor[] {output}, new Tensor[] {g}, false, false);
       } finally {
-        Generator.use(now);
+        Generator.set(now);
       }
       for (int i = 0; i < leaves.length; i++) {
         Tensor gradient = leaves[i].grad();

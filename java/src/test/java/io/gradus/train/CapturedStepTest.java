@@ -40,6 +40,7 @@ import io.gradus.optim.Scheduler;
 import io.gradus.tensor.CapturedStep;
 import io.gradus.tensor.Conv2dOptions;
 import io.gradus.tensor.Generator;
+import io.gradus.tensor.GradientCheckpoint;
 import io.gradus.tensor.Loss;
 import io.gradus.tensor.Precision;
 import io.gradus.tensor.Readback;
@@ -291,6 +292,44 @@ class CapturedStepTest {
       weights[run] = w;
     }
     assertArrayEquals(weights[1].toFloats(), weights[0].toFloats());
+  }
+
+  @ParameterizedTest
+  @MethodSource("recording")
+  void recomputedSegmentsDrawTheSameMask(Device device) {
+    float[][] weights = new float[2][];
+    for (int run = 0; run < 2; run++) {
+      Generator.seed(11);
+      Tensor w = Tensor.randn(8, 8).to(device).detach().requiresGrad(true);
+      Optimizer optimizer = new SGD(List.of(w), 0.1);
+      CapturedStep.Step body =
+          in -> {
+            Tensor hidden = io.gradus.tensor.Dropout.dropout(in[0], 0.3, true);
+            Tensor y =
+                GradientCheckpoint.apply(
+                    x -> io.gradus.tensor.Dropout.dropout(x[0].matmul(x[1]), 0.5, true).tanh(),
+                    hidden,
+                    w);
+            optimizer.zeroGrad();
+            y.mul(y).sum().backward();
+            optimizer.step();
+            return new Tensor[0];
+          };
+      Tensor x = Tensor.full(device, DType.FLOAT32, Shape.of(4, 8), 1);
+      try (CapturedStep step = CapturedStep.of(device, body)) {
+        for (int i = 0; i < 12; i++) {
+          if (run == 0) {
+            step.run(x);
+          } else {
+            try (Scope s = Scope.open()) {
+              body.run(new Tensor[] {x});
+            }
+          }
+        }
+      }
+      weights[run] = w.toFloats();
+    }
+    assertArrayEquals(weights[1], weights[0]);
   }
 
   @ParameterizedTest

@@ -222,6 +222,29 @@ class TrainerTest {
   }
 
   @Test
+  void aCapturedLossThatIsNoNumberNamesItsBatch() {
+    Module model = Samples.network(3);
+    Tensor steps = Tensor.scalar(0);
+    BinaryOperator<Tensor> loss =
+        (logits, labels) -> {
+          steps.addInPlace(1);
+          Tensor limit = Tensor.where(steps.lt(5), Tensor.scalar(0), Tensor.scalar(Double.NaN));
+          return Loss.crossEntropy(logits, labels).add(limit);
+        };
+    Trainer trainer =
+        Trainer.builder(model, Samples.train(48, 16))
+            .optimizer(new AdamW(model.parameters(), 1e-2))
+            .loss(loss)
+            .epochs(3)
+            .capture(true)
+            .build();
+    GradusException e = assertThrows(GradusException.class, trainer::fit);
+    String message = e.getMessage();
+    assertTrue(message.contains("NaN") && message.contains("epoch 2, batch 2"), message);
+    assertEquals(1, trainer.history().epochs().size());
+  }
+
+  @Test
   void aRateThatIsTooHighEndsWithAnErrorNotWithNumbers() {
     Module model = Samples.network(3);
     Trainer trainer =
