@@ -82,8 +82,8 @@ GRADUS_INLINE void transform_kernel(V g0, V g1, V g2, V (&u)[4]) {
 // c [rows, columns] = a b, or c += that: a product of one position. a is [rows, depth], or turned [depth, rows]; columns are whole
 // vectors of at most Blocks<A>::kMost.
 template <class A>
-void multiply_position(int64_t rows, int64_t depth, int vectors, const A* a, int64_t a_pitch, bool turned, const A* b, int64_t b_pitch,
-                       A* c, int64_t c_pitch, bool add) {
+void multiply_position(int64_t rows, int64_t depth, int vectors, const A* a, int64_t a_pitch, bool turned, const A* b,
+                       int64_t b_pitch, A* c, int64_t c_pitch, bool add) {
   const gemm_detail::RowBlock<A> block(0, rows);
   for (int64_t band = 0; band < block.bands; band++) {
     const int64_t first = block.begin(band);
@@ -108,8 +108,8 @@ GRADUS_INLINE void transform_kernels(const V (&g)[9], V (&u)[kPositions]) {
   }
 }
 
-// The tiles of a range, transformed: position p of tile t at to[p * pitch + t * channels]. Columns that neighbouring tiles share are
-// read and transformed once.
+// The tiles of a range, transformed: position p of tile t at to[p * pitch + t * channels]. Columns that neighbouring tiles share
+// are read and transformed once.
 template <class T>
 void transform_sources(const TileGrid& grid, const T* source, int64_t begin, int64_t end, accumulator_t<T>* to, int64_t pitch) {
   using A = accumulator_t<T>;

@@ -1,6 +1,6 @@
 // The product of windows and weights, forward and backward to the input, by Winograd's algorithm (conv_winograd.h): bands of tiles
-// on all threads. A band's tiles are transformed, multiplied position by position, and transformed back, all within the second-level
-// cache.
+// on all threads. A band's tiles are transformed, multiplied position by position, and transformed back, all within the
+// second-level cache.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// The product backward to the weights by Winograd's algorithm: the kernel of 3 x 3 is the result of filtering a tile of 4 x 4 pixels
-// of x with the 2 x 2 of gradY that belong to it, F(3 x 3, 2 x 2), so that x is transformed as it is forward (conv_winograd.h).
+// The product backward to the weights by Winograd's algorithm: the kernel of 3 x 3 is the result of filtering a tile of 4 x 4
+// pixels of x with the 2 x 2 of gradY that belong to it, F(3 x 3, 2 x 2), so that x is transformed as it is forward (conv_winograd.h).
 // Products are summed over all tiles before they are transformed back. Chunks take some bands of tiles and some channels; each
 // leaves sums of its own, which are added in rising order of tiles.
 #pragma once

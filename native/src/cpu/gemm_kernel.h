@@ -20,11 +20,12 @@ struct GemmTile {
   static constexpr int kColumns = kVectors * lanes_of<A>;
 };
 
-// C = sum over depth of a's columns times b's rows, or with add C += that. a: [rows][depth], or turned [depth][rows], its stored rows
-// a_pitch apart; b: [depth][columns], its rows b_pitch apart; c: rows x columns, any alignment. Every element's sum is formed in the
-// order of the depth.
+// C = sum over depth of a's columns times b's rows, or with add C += that. a: [rows][depth], or turned [depth][rows], its stored
+// rows a_pitch apart; b: [depth][columns], its rows b_pitch apart; c: rows x columns, any alignment. Every element's sum is formed
+// in the order of the depth.
 template <class A>
-using GemmKernel = void (*)(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_pitch, A* c, int64_t c_pitch, bool add);
+using GemmKernel = void (*)(int64_t depth, const A* a, int64_t a_pitch, const A* b, int64_t b_pitch, A* c, int64_t c_pitch,
+                            bool add);
 
 // The kernel for 1 to GemmTile<A>::kRows rows, 1 or 2 vectors of columns, and such a. float and double.
 template <class A>

@@ -87,7 +87,8 @@ class Pool {
 
   void start(int helpers) {
     for (; started_ < helpers; started_++) {
-      std::thread([this, number = started_, seen = round_of(state_.load(std::memory_order_relaxed))] { live(number, seen); }).detach();
+      const uint64_t seen = round_of(state_.load(std::memory_order_relaxed));
+      std::thread([this, number = started_, seen] { live(number, seen); }).detach();
     }
   }
 
