@@ -93,8 +93,8 @@ case $action in
     fi
     if [ -n "$libraries" ]; then
       mkdir -p "$libraries"
-      rm -f "$libraries"/*.so
-      cp -p "$dir"/lib/*.so "$libraries"
+      rm -f "$libraries"/*.so "$libraries"/gradus_probe
+      cp -p "$dir"/lib/*.so "$dir"/lib/gradus_probe "$libraries"
     fi
     ;;
   test)
