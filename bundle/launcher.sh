@@ -119,7 +119,7 @@ case $command in
   bench)
     shift
     launch='exec'
-    run "$tests" org.openjdk.jmh.Main "$@"
+    run "$tests" io.gradus.benchmarks.Bench "$@"
     ;;
   gpu-check)
     shift

@@ -1,6 +1,6 @@
 package io.gradus.benchmarks.peers.torch;
 
-import io.gradus.benchmarks.steps.Workload;
+import io.gradus.benchmarks.engines.Workload;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Dispatcher;

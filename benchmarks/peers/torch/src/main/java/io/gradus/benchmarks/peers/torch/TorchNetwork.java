@@ -1,6 +1,6 @@
 package io.gradus.benchmarks.peers.torch;
 
-import io.gradus.benchmarks.steps.Workload;
+import io.gradus.benchmarks.engines.Workload;
 import java.util.HashMap;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;

@@ -1,8 +1,8 @@
 package io.gradus.benchmarks.peers.torch;
 
-import io.gradus.benchmarks.steps.Training;
-import io.gradus.benchmarks.steps.Worker;
-import io.gradus.benchmarks.steps.Workload;
+import io.gradus.benchmarks.engines.Training;
+import io.gradus.benchmarks.engines.Worker;
+import io.gradus.benchmarks.engines.Workload;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,7 +1,7 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 /** Says in one line why an engine cannot be measured. */
-final class PeerException extends Exception {
+public final class PeerException extends Exception {
   private static final long serialVersionUID = 1;
 
   PeerException(String message) {

@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -18,12 +19,11 @@ import java.util.concurrent.TimeoutException;
 
 /** A {@link Worker}'s process, seen from the benchmark. */
 final class Child implements AutoCloseable {
-  // Far longer than a round: a worker that says nothing for so long will never do so.
-  private static final int PATIENCE_S = 300;
   private static final int GOODBYE_S = 10;
 
   private final Process process;
   private final Path log;
+  private final int patienceS;
   private final BufferedReader in;
   private final BufferedWriter out;
 
@@ -33,9 +33,12 @@ final class Child implements AutoCloseable {
    * @param command its command line
    * @param environment added to that of this process
    * @param log the file for its standard error
+   * @param patienceS after how many seconds of silence it is given up
    */
-  Child(List<String> command, Map<String, String> environment, Path log) throws IOException {
+  Child(List<String> command, Map<String, String> environment, Path log, int patienceS)
+      throws IOException {
     this.log = log;
+    this.patienceS = patienceS;
     ProcessBuilder builder = new ProcessBuilder(command).redirectError(log.toFile());
     builder.environment().putAll(environment);
     process = builder.start();
@@ -57,11 +60,12 @@ final class Child implements AutoCloseable {
       out.write(command);
       out.newLine();
       out.flush();
-      answer = CompletableFuture.supplyAsync(this::line).get(PATIENCE_S, TimeUnit.SECONDS);
+      answer = CompletableFuture.supplyAsync(this::line).get(patienceS, TimeUnit.SECONDS);
     } catch (IOException | ExecutionException e) {
       throw ended();
     } catch (TimeoutException e) {
-      throw new PeerException("no answer to '" + command + "' in " + PATIENCE_S + " s");
+      process.destroyForcibly();
+      throw new PeerException("no answer to '" + command + "' in " + patienceS + " s");
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new PeerException("interrupted");
@@ -73,6 +77,30 @@ final class Child implements AutoCloseable {
       throw new PeerException(answer.substring(Worker.ERROR.length()));
     }
     return answer;
+  }
+
+  /** The same where the answer is the time that something took: more than nothing. */
+  double seconds(String command) throws PeerException {
+    double seconds = number(command);
+    if (!(seconds > 0) || Double.isInfinite(seconds)) {
+      throw new PeerException("its worker measured " + seconds + " s");
+    }
+    return seconds;
+  }
+
+  /** The same where the answer is a number. */
+  double number(String command) throws PeerException {
+    return numbers(command).get(0);
+  }
+
+  /** The same where the answer is numbers with blanks between them. */
+  List<Double> numbers(String command) throws PeerException {
+    String answer = ask(command);
+    try {
+      return Arrays.stream(answer.split(" ", -1)).map(Double::parseDouble).toList();
+    } catch (NumberFormatException e) {
+      throw new PeerException("its worker answered '" + answer + "'");
+    }
   }
 
   private String line() {

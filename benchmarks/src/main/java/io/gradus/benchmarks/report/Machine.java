@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.report;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -17,12 +17,12 @@ import java.util.stream.Stream;
  * @param os operating system and its version
  * @param java version of the virtual machine
  */
-record Machine(String cpu, int cores, String isas, String os, String java) {
+public record Machine(String cpu, int cores, String isas, String os, String java) {
   private static final List<String> ISAS =
       List.of("sse2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve");
 
   /** This machine. */
-  static Machine here() {
+  public static Machine here() {
     List<String> flags =
         Arrays.asList((cpuinfo("flags") + " " + cpuinfo("Features")).split(" +", -1));
     String isas = ISAS.stream().filter(flags::contains).collect(Collectors.joining(" "));
@@ -36,7 +36,7 @@ record Machine(String cpu, int cores, String isas, String os, String java) {
   }
 
   /** The mean number of running processes over the last minute; empty where it is not told. */
-  static String load() {
+  public static String load() {
     try {
       return Files.readString(Path.of("/proc/loadavg")).split(" ", 2)[0];
     } catch (IOException e) {

@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -22,6 +22,8 @@ import java.util.stream.Stream;
  * load FILE                       loaded
  * losses N                        the losses of N steps without dropout
  * run N                           the seconds that N steps with dropout took
+ * tiny THREADS                    about the sum of two tensors of one element
+ * repeat N                        the seconds that N such sums took
  * memory                          the bytes of memory that the process has had at most
  * </pre>
  *
@@ -36,6 +38,7 @@ public final class Worker {
 
   private final Training.Factory factory;
   private Training training = new NotOpened();
+  private Runnable tinyOp = NotOpened::noOp;
 
   private Worker(Training.Factory factory) {
     this.factory = factory;
@@ -79,6 +82,12 @@ public final class Worker {
               .mapToObj(i -> Double.toString(training.step(false)))
               .collect(Collectors.joining(" "));
       case "run" -> Double.toString(run(Integer.parseInt(argument)));
+      case "tiny" -> {
+        Training.TinyOp op = factory.tinyOp(Integer.parseInt(argument));
+        tinyOp = op.run();
+        yield op.about();
+      }
+      case "repeat" -> Double.toString(repeat(Long.parseLong(argument)));
       case "memory" -> Long.toString(peakBytes());
       default -> throw new IllegalArgumentException("unknown command " + command);
     };
@@ -101,6 +110,15 @@ public final class Worker {
     return (System.nanoTime() - began) * 1e-9;
   }
 
+  private double repeat(long times) {
+    Runnable op = tinyOp;
+    long began = System.nanoTime();
+    for (long i = 0; i < times; i++) {
+      op.run();
+    }
+    return (System.nanoTime() - began) * 1e-9;
+  }
+
   /** The largest resident set so far; 0 where the system does not tell. */
   private static long peakBytes() throws IOException {
     if (!Files.isReadable(STATUS)) {
@@ -118,6 +136,10 @@ public final class Worker {
   private static final class NotOpened implements Training {
     private static IllegalStateException misuse() {
       return new IllegalStateException("no workload is open");
+    }
+
+    private static void noOp() {
+      throw misuse();
     }
 
     @Override

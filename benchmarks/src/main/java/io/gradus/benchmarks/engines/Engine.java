@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import java.io.File;
 import java.io.IOException;
@@ -16,16 +16,35 @@ import java.util.Map;
  *
  * @param name its name in the table
  * @param command the end of the command line, after the virtual machine's own options
+ * @param jars what is on its class path
  */
-record Engine(String name, List<String> command) {
+record Engine(String name, List<String> command, List<Path> jars) {
   /** The name of our own. */
   static final String GRADUS = "gradus";
 
-  /** Our own, from this process's class path. */
+  /** Our own on the processor, from this process's class path. */
   static Engine gradus() {
+    return gradus("cpu");
+  }
+
+  /**
+   * Our own on a device.
+   *
+   * @param device as {@code --device} names it
+   */
+  static Engine gradus(String device) {
+    String path = System.getProperty("java.class.path", "");
+    List<Path> jars = new ArrayList<>();
+    for (String entry : path.split(File.pathSeparator, -1)) {
+      if (entry.endsWith(".jar")) {
+        jars.add(Path.of(entry));
+      }
+    }
     return new Engine(
-        GRADUS,
-        List.of("-cp", System.getProperty("java.class.path", ""), GradusWorker.class.getName()));
+        device.equals("cpu") ? GRADUS : GRADUS + "-" + device,
+        List.of(
+            "-D" + GradusWorker.DEVICE + "=" + device, "-cp", path, GradusWorker.class.getName()),
+        jars);
   }
 
   /**
@@ -42,7 +61,8 @@ record Engine(String name, List<String> command) {
         for (Path jar : jars) {
           // JavaCPP unpacks native libraries into the user's home otherwise.
           String cache = "-Dorg.bytedeco.javacpp.cachedir=" + target.resolve("cache");
-          return new Engine(name, List.of(cache, "-jar", jar.toString()));
+          return new Engine(
+              name, List.of(cache, "-jar", jar.toString()), list(target.resolve("lib")));
         }
       } catch (IOException e) {
         throw new PeerException("cannot read " + target + ": " + e.getMessage());
@@ -51,12 +71,21 @@ record Engine(String name, List<String> command) {
     throw new PeerException("not here: its jar could not be downloaded or built");
   }
 
+  private static List<Path> list(Path folder) throws IOException {
+    List<Path> jars = new ArrayList<>();
+    try (DirectoryStream<Path> found = Files.newDirectoryStream(folder, "*.jar")) {
+      found.forEach(jars::add);
+    }
+    return jars;
+  }
+
   /**
    * Starts a worker, with this process's own options of the virtual machine.
    *
    * @param setting whose environment variables are set; see {@link Training.Factory#settings}
+   * @param patienceS after how many seconds of silence it is given up
    */
-  Child start(int threads, String setting, Path log) throws PeerException {
+  Child start(int threads, String setting, Path log, int patienceS) throws PeerException {
     List<String> line = new ArrayList<>();
     line.add(
         System.getProperty("java.home", "") + File.separator + "bin" + File.separator + "java");
@@ -74,23 +103,28 @@ record Engine(String name, List<String> command) {
       }
     }
     try {
-      return new Child(line, environment, log);
+      return new Child(line, environment, log, patienceS);
     } catch (IOException e) {
       throw new PeerException("cannot be started: " + e.getMessage());
     }
   }
 
   /** Writes the state that all engines start from. */
-  static void writeState(Workload workload, Path file) throws IOException, InterruptedException {
+  static void writeState(Workload workload, Path file) throws PeerException, IOException {
     List<String> line = new ArrayList<>();
     line.add(
         System.getProperty("java.home", "") + File.separator + "bin" + File.separator + "java");
     line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     line.addAll(gradus().command());
     line.addAll(List.of("--state", workload.label(), file.toString()));
-    int status = new ProcessBuilder(line).inheritIO().start().waitFor();
-    if (status != 0) {
-      throw new IOException("the state of " + workload.label() + " could not be written");
+    try {
+      int status = new ProcessBuilder(line).inheritIO().start().waitFor();
+      if (status != 0) {
+        throw new IOException("the state of " + workload.label() + " could not be written");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new PeerException("interrupted");
     }
   }
 }

@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import java.util.List;
 
@@ -21,7 +21,23 @@ public interface Training {
      * the environment of the process.
      */
     List<String> settings(Workload workload, int threads);
+
+    /**
+     * The sum of two tensors of one element, as a user of this engine writes it without gradients;
+     * each run computes it once and frees what it made.
+     *
+     * @param threads threads of the CPU
+     */
+    TinyOp tinyOp(int threads);
   }
+
+  /**
+   * An operation that costs nothing but its call.
+   *
+   * @param about one line: how it is called
+   * @param run computes it once
+   */
+  record TinyOp(String about, Runnable run) {}
 
   /** One line: the engine, its version, and with what it computes. */
   String about();

@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;

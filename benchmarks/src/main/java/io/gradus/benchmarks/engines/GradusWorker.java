@@ -1,4 +1,4 @@
-package io.gradus.benchmarks.steps;
+package io.gradus.benchmarks.engines;
 
 import io.gradus.core.Device;
 import io.gradus.core.DeviceInfo;
@@ -21,6 +21,9 @@ import java.util.Map;
 
 /** The worker of Gradus. */
 public final class GradusWorker {
+  /** The system property that names the device to train on. */
+  static final String DEVICE = "gradus.benchmarks.device";
+
   private static final String X = "x";
   private static final String Y = "y";
 
@@ -36,6 +39,10 @@ public final class GradusWorker {
     } else {
       Worker.serve(new Factory());
     }
+  }
+
+  private static Device device() {
+    return Device.parse(System.getProperty(DEVICE, "cpu"));
   }
 
   private static Module network(Workload workload) {
@@ -79,23 +86,34 @@ public final class GradusWorker {
     public Training open(Workload workload, int threads, String setting) {
       // Read when the device opens, which the first tensor does.
       System.setProperty("gradus.threads", Integer.toString(threads));
-      return new GradusTraining(network(workload));
+      Device device = device();
+      return new GradusTraining(network(workload).to(device), device);
     }
 
     @Override
     public List<String> settings(Workload workload, int threads) {
       return List.of("default");
     }
+
+    @Override
+    public Training.TinyOp tinyOp(int threads) {
+      System.setProperty("gradus.threads", Integer.toString(threads));
+      Tensor a = Tensor.ones(1).to(device());
+      Tensor b = Tensor.ones(1).to(device());
+      return new Training.TinyOp("Tensor.add, closed at once", () -> a.add(b).close());
+    }
   }
 
   private static final class GradusTraining implements Training {
     private final Module module;
+    private final Device on;
     private final AdamW optimizer;
     private Tensor x = Tensor.scalar(0);
     private Tensor y = Tensor.scalar(0);
 
-    GradusTraining(Module module) {
+    GradusTraining(Module module, Device on) {
       this.module = module;
+      this.on = on;
       AdamOptions options =
           new AdamOptions(
               Workload.LR, Workload.BETA1, Workload.BETA2, Workload.EPS, Workload.WEIGHT_DECAY);
@@ -108,7 +126,7 @@ public final class GradusWorker {
       String version = Networks.class.getPackage().getImplementationVersion();
       String device =
           Device.all().stream()
-              .filter(info -> info.device().equals(Device.cpu()))
+              .filter(info -> info.device().equals(on))
               .map(DeviceInfo::description)
               .findFirst()
               .orElse("");
@@ -120,9 +138,9 @@ public final class GradusWorker {
       Map<String, Tensor> weights = new LinkedHashMap<>();
       for (Arrays.Named array : state) {
         switch (array.name()) {
-          case X -> x = Tensor.of(array.data(), array.dims());
-          case Y -> y = Tensor.of(longs(array.data()), array.dims());
-          default -> weights.put(array.name(), Tensor.of(array.data(), array.dims()));
+          case X -> x = Tensor.of(array.data(), array.dims()).to(on);
+          case Y -> y = Tensor.of(longs(array.data()), array.dims()).to(on);
+          default -> weights.put(array.name(), Tensor.of(array.data(), array.dims()).to(on));
         }
       }
       module.loadStateDict(weights);

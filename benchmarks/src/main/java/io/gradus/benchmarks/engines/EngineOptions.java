@@ -1,0 +1,24 @@
+package io.gradus.benchmarks.engines;
+
+import java.util.List;
+import picocli.CommandLine.Option;
+
+/** Which engines a benchmark measures. */
+public final class EngineOptions {
+  @Option(
+      names = "--peers",
+      paramLabel = "NAME",
+      split = ",",
+      description =
+          "Other engines to measure, of torch, djl, tf, nd4j. The first time their libraries are"
+              + " downloaded.")
+  private List<String> peers = List.of();
+
+  /** For picocli. */
+  public EngineOptions() {}
+
+  /** Names of other engines. */
+  List<String> peers() {
+    return peers;
+  }
+}

@@ -1,0 +1,46 @@
+package io.gradus.benchmarks.kernels;
+
+import io.gradus.benchmarks.report.RunOptions;
+import io.gradus.core.GradusException;
+import java.io.IOException;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** The benchmark of single kernels: {@code ./gradus bench kernels}. */
+@Command(
+    name = "gradus bench kernels",
+    description =
+        "Measures single kernels on every device, beside what the machine can do at most.",
+    sortOptions = false)
+public final class KernelsBenchmark implements Callable<Integer> {
+  @Mixin private RunOptions run = new RunOptions();
+
+  @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Devices: cpu, reference, cuda, emulated (default: all that can be used).")
+  private List<String> devices = List.of();
+
+  @Option(
+      names = "--groups",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Groups of operations, such as matmul, conv, norm (default: all).")
+  private List<String> groups = List.of();
+
+  /** For picocli. */
+  public KernelsBenchmark() {}
+
+  /** Gives 0 when done; fails where a device cannot be used. */
+  @Override
+  public Integer call() throws IOException, GradusException {
+    KernelRun kernels = new KernelRun(run, groups);
+    (devices.isEmpty() ? KernelRun.usable() : devices).forEach(kernels::measure);
+    run.publish("kernels", "Kernels", List.of(kernels.section()));
+    return 0;
+  }
+}
