@@ -10,7 +10,7 @@ package io.gradus.benchmarks.engines;
  */
 record Plan(int rounds, double roundS, double warmUpS, int patienceS) {
   static final Plan FULL = new Plan(7, 3, 10, 300);
-  static final Plan QUICK = new Plan(3, 0.5, 1, 60);
+  static final Plan QUICK = new Plan(3, 0.5, 1, 120);
 
   Plan withRounds(int n) {
     return new Plan(n, roundS, warmUpS, patienceS);

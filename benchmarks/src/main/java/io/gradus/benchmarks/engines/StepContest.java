@@ -123,10 +123,14 @@ final class StepContest extends Contest {
         double perStep = warmUp(child, plan.warmUpS() * share);
         steps.put(setting, stepsIn(plan.roundS() * share, perStep));
       }
-      for (int i = 0; i < TRIAL_RUNS; i++) {
+      // An engine whose single step is longer than a trial should be is not tried so often.
+      double left = settings.size() * plan.roundS();
+      for (int i = 0; i < TRIAL_RUNS && left > 0; i++) {
         for (Map.Entry<String, Child> entry : children.entrySet()) {
           int n = steps.getOrDefault(entry.getKey(), 1);
-          double perStep = entry.getValue().seconds("run " + n) / n;
+          double run = entry.getValue().seconds("run " + n);
+          left -= run;
+          double perStep = run / n;
           if (perStep < bestS) {
             bestS = perStep;
             best = entry.getKey();
@@ -143,7 +147,7 @@ final class StepContest extends Contest {
   private static double warmUp(Child child, double seconds) throws PeerException {
     double passed = 0;
     double perStep = 0;
-    for (int steps = 1; passed < seconds || steps == 1; ) {
+    for (int steps = 1; passed < seconds; ) {
       double run = child.seconds("run " + steps);
       passed += run;
       perStep = run / steps;

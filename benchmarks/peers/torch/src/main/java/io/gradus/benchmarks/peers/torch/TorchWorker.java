@@ -6,6 +6,7 @@ import io.gradus.benchmarks.engines.Workload;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 
 /** The worker of libtorch. */
@@ -14,8 +15,7 @@ public final class TorchWorker {
   private static final String CHANNELS_LAST = "channels-last";
 
   // OpenMP's threads spin while they wait, and take cores from OpenBLAS's threads: this tells them
-  // to
-  // sleep, which is slower where cores abound.
+  // to sleep, which is slower where cores abound.
   private static final String PASSIVE = ",OMP_WAIT_POLICY=PASSIVE";
 
   private TorchWorker() {}
@@ -47,6 +47,14 @@ public final class TorchWorker {
         }
       }
       return settings;
+    }
+
+    @Override
+    public Training.TinyOp tinyOp(int threads) {
+      torch.set_num_threads(threads);
+      Tensor a = torch.ones(1);
+      Tensor b = torch.ones(1);
+      return new Training.TinyOp("Tensor.add, closed at once", () -> a.add(b).close());
     }
   }
 }
