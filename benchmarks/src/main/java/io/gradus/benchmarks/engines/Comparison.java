@@ -47,7 +47,8 @@ final class Comparison implements Section {
         random data, float32. Results are medians of rounds in which the engines take turns; Gradus'
         advantage is the median of the rounds' ratios, above 1 where Gradus is faster or smaller.
         first step: from the start of a virtual machine to the end of the MLP's first step. tiny op:
-        the sum of two tensors of one element. download: the jars for this platform.""";
+        the sum of two tensors of one element. download: the jars for this platform, those of Gradus
+        as built here.""";
   }
 
   @Override
