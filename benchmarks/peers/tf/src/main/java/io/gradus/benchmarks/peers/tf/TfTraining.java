@@ -33,7 +33,7 @@ final class TfTraining implements Training {
   private final ConfigProto config;
   private final String setting;
   private Graph graph = new Graph();
-  private Session session = new Session(graph);
+  private Session session;
   private Step withDropout = new Step(List.of(), List.of());
   private Step without = withDropout;
 
@@ -48,6 +48,8 @@ final class TfTraining implements Training {
             .setIntraOpParallelismThreads(threads)
             .setInterOpParallelismThreads(branches)
             .build();
+    // A process's first session decides on the threads of all.
+    session = new Session(graph, config);
   }
 
   @Override
