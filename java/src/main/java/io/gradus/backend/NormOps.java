@@ -43,15 +43,7 @@ public interface NormOps extends Primitives {
       ColumnMoments moments = ColumnMoments.of(m, scratch.as(mean.dtype(), x), rows);
       m.store(moments.mean(), mean);
       batchNormFinish(
-          mean,
-          moments.variance(),
-          invStd,
-          runningMean,
-          runningVar,
-          rows,
-          channels,
-          momentum,
-          eps);
+          mean, moments.variance(), invStd, runningMean, runningVar, rows, channels, momentum, eps);
     }
   }
 
@@ -158,8 +150,8 @@ public interface NormOps extends Primitives {
    * @param bias [channels], or null for 0
    * @param residual [rows, channels], or null for 0
    * @param y [rows, channels]
-   * @param mask INT32 [batchNormMaskWords(rows channels)]: element i is bit i % 32 of word i / 32, 1
-   *     where y is positive
+   * @param mask INT32 [batchNormMaskWords(rows channels)]: element i is bit i % 32 of word i / 32,
+   *     1 where y is positive
    * @param rows rows
    * @param channels columns
    * @return false where there is no kernel for these types; nothing was done then

@@ -84,8 +84,7 @@ public final class Conv2d extends Module {
   }
 
   /** With the batch normalisation that follows it, as one operation. */
-  Tensor forward(
-      Tensor x, BatchNorm norm, @Nullable Tensor residual, Activation activation) {
+  Tensor forward(Tensor x, BatchNorm norm, @Nullable Tensor residual, Activation activation) {
     return norm.forward(x, weight, bias, options, residual, activation);
   }
 

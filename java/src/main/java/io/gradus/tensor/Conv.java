@@ -30,8 +30,8 @@ public final class Conv {
    * <p>Shapes: x: [N, H, W, C], weight: [O, KH, KW, C / groups], bias: [O] -> y: [N, OH, OW, O]
    * with OH = floor((H + 2 padH - dilationH (KH - 1) - 1) / strideH) + 1, OW likewise. N may be 0.
    * Any floating type, the same for all; 16-bit types sum in float32. Differentiable any number of
-   * times. On {@code cpu}, kernels of 3 x 3 with stride 1 and at least 16 channels on both sides may
-   * be computed by Winograd's algorithm, except in float64: within about twice the error of the
+   * times. On {@code cpu}, kernels of 3 x 3 with stride 1 and at least 16 channels on both sides
+   * may be computed by Winograd's algorithm, except in float64: within about twice the error of the
    * plain sums, and an infinity or a NaN may reach one pixel further.
    *
    * <p>Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
@@ -367,7 +367,9 @@ public final class Conv {
       this(shape, false);
     }
 
-    /** With statistics of y as a second result, for batch normalisation: no gradient flows there. */
+    /**
+     * With statistics of y as a second result, for batch normalisation: no gradient flows there.
+     */
     Conv2d(ConvShape shape, boolean withStatistics) {
       super("conv2d");
       this.shape = shape;

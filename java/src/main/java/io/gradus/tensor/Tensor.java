@@ -446,7 +446,9 @@ public final class Tensor
     return new Buffer(memory(), offset, numel());
   }
 
-  /** The elements of matrices that are stored transposed without gaps, or null where they are not. */
+  /**
+   * The elements of matrices that are stored transposed without gaps, or null where they are not.
+   */
   @Nullable Buffer bufferOfTransposed() {
     int rank = shape.rank();
     long rows = shape.dim(-2);

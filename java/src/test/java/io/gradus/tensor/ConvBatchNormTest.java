@@ -122,8 +122,7 @@ class ConvBatchNormTest extends OpTestCase {
                 Operand.x(2));
     OpSpec biased = spec(Conv2dOptions.of(2, 1), true, false, Activation.NONE);
     OpSpec added = spec(same, false, true, Activation.RELU);
-    return List.of(
-        refusals(alone), withSizes(biased, true, false), withSizes(added, false, true));
+    return List.of(refusals(alone), withSizes(biased, true, false), withSizes(added, false, true));
   }
 
   private static OpSpec refusals(OpSpec spec) {
@@ -140,14 +139,7 @@ class ConvBatchNormTest extends OpTestCase {
             "[conv2d] x has 2 channels but weight expects 3",
             () ->
                 fused(
-                    Tensor.ones(2, 4, 4, 2),
-                    kernel,
-                    null,
-                    none,
-                    five,
-                    five,
-                    Activation.NONE,
-                    null))
+                    Tensor.ones(2, 4, 4, 2), kernel, null, none, five, five, Activation.NONE, null))
         .refuses(
             ShapeException.class,
             "[batchNorm] one value per channel",
@@ -181,7 +173,9 @@ class ConvBatchNormTest extends OpTestCase {
           Tensor[][] running = new Tensor[2][];
           for (int i = 0; i < 2; i++) {
             running[i] =
-                new Tensor[] {Tensor.zeros(16).to(device).copy(), Tensor.ones(16).to(device).copy()};
+                new Tensor[] {
+                  Tensor.zeros(16).to(device).copy(), Tensor.ones(16).to(device).copy()
+                };
           }
           Conv2dOptions same = Conv2dOptions.of(1, 1);
           Tensor one =
