@@ -3,6 +3,8 @@
 #include "device/ptx/cp_async.h"
 #include "device/ptx/matrix.h"
 #include "device/ptx/mma.h"
+#include "device/ptx/registers.h"
+#include "device/ptx/tma.h"
 #include "device/ptx/wgmma.h"
 
 using namespace gradus;
@@ -47,5 +49,19 @@ extern "C" __global__ void __launch_bounds__(128) probe_wgmma(float* to, unsigne
   ptx::wgmma_commit();
   ptx::wgmma_wait<0>();
   for (int i = 0; i < 32; i++) to[threadIdx.x * 32 + i] = sum[i];
+#endif
+}
+
+// TMA twice in and once out, stmatrix once, setmaxnreg once.
+extern "C" __global__ void __launch_bounds__(128, 1) probe_tma(const __grid_constant__ tensor_map map, unsigned* from) {
+#if GRADUS_SM90A
+  __shared__ __align__(128) unsigned box[1024];
+  __shared__ uint64_t barrier;
+  ptx::registers_decrease<40>();
+  unsigned fragment[4] = {from[0], from[1], from[2], from[3]};
+  ptx::stmatrix(&box[threadIdx.x * 4], fragment);
+  ptx::tma_load_3d(box, map, 0, 0, 0, &barrier);
+  ptx::tma_load_3d_multicast(box, map, 0, 0, 0, &barrier, 3);
+  ptx::tma_store_3d(map, box, 0, 0, 0);
 #endif
 }

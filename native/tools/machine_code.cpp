@@ -26,6 +26,10 @@ struct Instruction {
 const Instruction kInstructions[] = {
     {"HMMA", 0x03C},    // mma.sync of 16-bit types and tf32
     {"HGMMA", 0x1F0},   // wgmma of the same
+    {"UTMALDG", 0x1B4},  // cp.async.bulk.tensor from global memory
+    {"UTMASTG", 0x1B5},  // and to it
+    {"USETMAXREG", 0x1C8},  // setmaxnreg
+    {"STSM", 0x044},    // stmatrix
     {"LDGSTS", 0x1AE},  // cp.async
     {"LDSM", 0x03B},    // ldmatrix
     {"FFMA", 0x023},    // fma of float32

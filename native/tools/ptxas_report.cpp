@@ -22,6 +22,7 @@ const char* const kLosses[][2] = {
     {"C7511", "wgmma is serialised"},
     {"C7515", "wgmma is serialised"},
     {"C7602", "too few registers"},
+    {"Potential Performance Loss", "ptxas warns of lost performance"},  // those without a line above
 };
 
 struct Entry {
@@ -71,6 +72,7 @@ void read_log(const std::string& log, std::vector<Entry>* entries, std::vector<s
       size_t named = line.find("function '");
       std::string kernel = named != std::string::npos ? tools::kernel_name(quoted(line, named)) : entries->empty() ? "?" : entries->back().kernel;
       errors->push_back(kernel + ": " + meaning + " (" + line + ")");
+      break;
     }
     if (line.find("Compiling entry function") != std::string::npos) {
       Entry entry;

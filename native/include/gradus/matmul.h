@@ -26,7 +26,8 @@ GR_BEGIN
  *
  * bias: [n] or [m], 0 for none. residual: laid out as C, may be C, 0 for none. rng: INT64 [seed, base], 0 for no dropout; the
  * mask is that of element (b, i, j) counted as in a dense C. C must not overlap A and B. problem: host address of a
- * gr_matmul_problem. The sum over k has an order that depends on the sizes alone. */
+ * gr_matmul_problem. The sum over k has an order that depends on the sizes, the device,
+ * and whether A's and B's rows start at multiples of 16 bytes, alone. */
 int gr_matmul(int64_t a, int64_t b, int64_t bias, int64_t residual, int64_t rng, int64_t c, int64_t scratch,
               int64_t scratch_bytes, int64_t problem, int32_t dtype, int64_t stream);
 int64_t gr_matmul_scratch(int64_t problem, int32_t dtype, int64_t stream);

@@ -13,13 +13,14 @@ namespace gradus::emulator {
 
 enum class Order { forward, reverse, random };
 
-// Read once from the environment (GRADUS_EMULATOR_ORDER = forward | reverse | random:SEED, GRADUS_EMULATOR_THREADS = N);
-// may be changed between launches.
+// Read once from the environment (GRADUS_EMULATOR_ORDER = forward | reverse | random:SEED, GRADUS_EMULATOR_THREADS = N,
+// GRADUS_EMULATED_CAPABILITY = 80 | 90); may be changed between launches.
 struct Options {
   Order order = Order::forward;
   uint64_t seed = 1;
   unsigned os_threads = 0;        // 0: as many as the machine has
   size_t stack_bytes = 64 * 1024;  // of a CUDA thread that blocks
+  int capability = 80;             // of the device that launchers see: which kernels they choose. The emulator runs all
 };
 Options& options();
 
@@ -27,6 +28,9 @@ struct Statistics {
   uint64_t launches, blocks, threads, switches, stacks, warp_exchanges, async_copies;
 };
 Statistics statistics();
+
+// Multiprocessors that launchers see. Few, so that a persistent block gets several tiles of a small problem.
+constexpr int kProcessors = 4;
 
 constexpr int kSuccess = 0;
 constexpr int kInvalidLaunch = 1;

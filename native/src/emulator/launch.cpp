@@ -32,6 +32,7 @@ Options from_environment() {
     }
   }
   if (const char* threads = getenv("GRADUS_EMULATOR_THREADS")) o.os_threads = unsigned(strtoul(threads, nullptr, 10));
+  if (const char* capability = getenv("GRADUS_EMULATED_CAPABILITY")) o.capability = atoi(capability);
   return o;
 }
 

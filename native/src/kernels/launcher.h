@@ -31,6 +31,34 @@ inline stream_t stream_of(int64_t handle) {
   return static_cast<stream_t>(stream->native);
 }
 
+// What launchers may ask of the device behind a handle.
+struct DeviceTraits {
+  int capability;  // 10 major + minor
+  int processors;  // streaming multiprocessors
+};
+
+inline DeviceTraits device_traits(int64_t handle) {
+#if GRADUS_EMULATED
+  (void)handle;
+  return {emulator::options().capability, emulator::kProcessors};
+#else
+  stream_of(handle);
+  static thread_local int known = -1;
+  static thread_local DeviceTraits traits{};
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return {};
+  if (device != known) {
+    int major = 0, minor = 0;
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    cudaDeviceGetAttribute(&traits.processors, cudaDevAttrMultiProcessorCount, device);
+    traits.capability = 10 * major + minor;
+    known = device;
+  }
+  return traits;
+#endif
+}
+
 constexpr int64_t kMaxBlocks = 1 << 20;
 
 // Blocks for n elements, each block doing so many at a time; a kernel loops where the limit cuts the grid short.

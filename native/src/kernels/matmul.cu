@@ -6,14 +6,18 @@
 // - Few tiles and long K: parts of K in blocks of their own; their sums go to scratch and are added by matmul_reduce_kernel in
 //   the order of K.
 // - Vectors (matmul_vector.h): at most four rows or columns, bound by reading the other operand.
+// - Hopper (matmul_hopper.h): TMA and wgmma, on devices of capability 9.0, for 16-bit types and the tf32 products that it can.
 // - Integers: plain tiles.
 //
-// Which way is taken, and so the order of every sum, depends on sizes and type alone (matmul_plan.h). Operands whose rows do not
-// start at multiples of 16 bytes are loaded in smaller pieces into tiles of 64 x 64, with the same sums.
+// Which way is taken, and so the order of every sum, depends on sizes, type and device alone (matmul_plan.h), but for Hopper, which
+// needs rows that start at multiples of 16 bytes (matmul_hopper_plan.h). The other kernels load operands without such rows in
+// smaller pieces into tiles of 64 x 64, with the same sums.
 #include "gradus/matmul.h"
 
 #include <cmath>
 
+#include "kernels/matmul_hopper_launch.h"
+#include "kernels/matmul_hopper_plan.h"
 #include "kernels/matmul_plan.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/matmul_vector.h"
@@ -213,6 +217,8 @@ int run_matmul(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const 
   int status = GR_OK;
   if (plan.path == MatmulPath::vector_a || plan.path == MatmulPath::vector_b) {
     status = launch_vector<T>(arguments, p, plan, stream);
+  } else if (plan.path == MatmulPath::hopper) {
+    if constexpr (sizeof(T) < 8) status = launch_matmul_hopper(p, arguments, plan, stream);
   } else if (plan.path != MatmulPath::zeros) {
     if constexpr (sizeof(T) == 2) {
       status = launch_kind<T, Multiply::tensor>(arguments, p, access, large, stream);
@@ -238,14 +244,18 @@ int run_matmul(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const 
 
 using namespace gradus;
 
-extern "C" int64_t gr_matmul_scratch(int64_t problem, int32_t dtype, int64_t) {
+extern "C" int64_t gr_matmul_scratch(int64_t problem, int32_t dtype, int64_t stream) {
   MatmulSizes sizes(*pointer<const gr_matmul_problem>(problem));
   int64_t bytes = 0;
   with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     if (!sizes.valid || sizes.empty()) return GR_OK;
-    MatmulPlan plan = plan_matmul(sizes.p, kind_of(sizes.p, dtype), int(sizeof(T)));
-    if (uses_scratch(plan)) bytes = plan.splits * sizes.p.batch * sizes.p.m * sizes.p.n * int64_t(sizeof(accumulator_t<T>));
+    // The addresses are not known yet: enough for either way.
+    for (bool hopper : {false, true}) {
+      MatmulPlan plan = plan_for(sizes.p, kind_of(sizes.p, dtype), int(sizeof(T)), hopper && is_hopper(stream));
+      int64_t sums = uses_scratch(plan) ? plan.splits * sizes.p.batch * sizes.p.m * sizes.p.n : 0;
+      bytes = std::max(bytes, sums * int64_t(sizeof(accumulator_t<T>)));
+    }
     return GR_OK;
   });
   return bytes;
@@ -261,7 +271,7 @@ extern "C" int gr_matmul(int64_t a, int64_t b, int64_t bias, int64_t residual, i
   int status = with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     Multiply kind = kind_of(p, dtype);
-    MatmulPlan plan = plan_matmul(p, kind, int(sizeof(T)));
+    MatmulPlan plan = plan_for(p, kind, int(sizeof(T)), hopper_reads(a, b) && is_hopper(stream));
     MatmulArguments<T> arguments{pointer<const T>(a), pointer<const T>(b), p.stride_a, p.stride_b, p.stride_c, p.lda, p.ldb,
                                  int(p.batch), int(p.m), int(p.n), int(p.k), plan.splits, plan.per_split,
                                  uses_scratch(plan) ? pointer<accumulator_t<T>>(scratch) : nullptr,

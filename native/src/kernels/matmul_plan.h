@@ -1,4 +1,4 @@
-// Which kernel computes a product, and in how many parts: decided by sizes alone, so that results are reproducible.
+// Which portable kernel computes a product, and in how many parts: decided by sizes alone, so that results are reproducible.
 #pragma once
 
 #include <algorithm>
@@ -27,12 +27,14 @@ struct MatmulSizes {
   bool empty() const { return p.batch == 0 || p.m == 0 || p.n == 0; }
 };
 
-enum class MatmulPath { zeros, vector_a, vector_b, large, small };
+enum class MatmulPath { zeros, vector_a, vector_b, large, small, hopper };
 
-// `per_split`: slices of K in a part, or for the vector paths elements of K.
+// `per_split`: slices of K in a part, or for the vector paths elements of K. `tile`, `cluster`: of the Hopper kernel, see
+// matmul_hopper_plan.h.
 struct MatmulPlan {
   MatmulPath path;
   int splits, per_split;
+  int tile = 0, cluster = 1;
 };
 
 // Of the kernels for one kind of product. Rates are fused multiply-adds a clock and multiprocessor, of the order of what sm_80
@@ -58,9 +60,11 @@ constexpr int kMaxVectorWidth = 4;
 constexpr int64_t kMaxSplits = 64;
 
 // Takes the choice of this thread's plans away, for tests and measurements: the edge of the tiles, where there is such a kernel,
-// and the parts of K, at most kMaxSplits; 0 leaves the choice.
+// and the parts of K, at most kMaxSplits; the Hopper kernel's tile, counted from 1, and the blocks of a cluster, where the device
+// and the operands allow it, or -1 for never. 0 leaves the choice; `tile` or `splits` without `hopper` is a portable kernel.
 struct MatmulForced {
   int64_t tile = 0, splits = 0;
+  int hopper = 0, cluster = 0;
 };
 inline MatmulForced& matmul_forced() {
   static thread_local MatmulForced forced;

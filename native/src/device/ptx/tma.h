@@ -35,6 +35,12 @@ inline void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, in
   if (ranks == 0) emulator::fail("tma_load_2d_multicast: no rank is named", site);
   model::load(shared, map, at, 2, barrier, ranks, site);
 }
+inline void tma_load_3d_multicast(void* shared, const tensor_map& map, int x, int y, int z, uint64_t* barrier, uint16_t ranks,
+                                  Site site = Site::here()) {
+  int at[3] = {x, y, z};
+  if (ranks == 0) emulator::fail("tma_load_3d_multicast: no rank is named", site);
+  model::load(shared, map, at, 3, barrier, ranks, site);
+}
 inline void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site site = Site::here()) {
   int at[2] = {x, y};
   emulator::tma_store(&map, emulator::shared_address(shared, site), at, 2, site);
@@ -77,6 +83,11 @@ GRADUS_DEVICE void tma_load_3d(void* shared, const tensor_map& map, int x, int y
 GRADUS_DEVICE void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, uint16_t ranks, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;"
                ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(shared_address(barrier)), "h"(ranks) : "memory");
+}
+GRADUS_DEVICE void tma_load_3d_multicast(void* shared, const tensor_map& map, int x, int y, int z, uint64_t* barrier, uint16_t ranks,
+                                         Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3, %4}], [%5], %6;"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(barrier)), "h"(ranks) : "memory");
 }
 GRADUS_DEVICE void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];"

@@ -1,0 +1,105 @@
+// Which products the Hopper kernel takes, with which tile and in how many parts of K: decided by sizes, type and device, and,
+// since TMA copies whole pieces of 16 bytes, by the alignment of A and B.
+#pragma once
+
+#include "kernels/matmul_hopper_config.h"
+#include "kernels/matmul_plan.h"
+#include "kernels/matmul_tile.h"
+
+namespace gradus {
+
+// Whether the device behind a handle runs code for sm_90a, and the plug-in has it.
+inline bool is_hopper(int64_t stream) {
+#if GRADUS_EMULATED || defined(GRADUS_BUILT_FOR_SM90A)
+  return device_traits(stream).capability == 90;
+#else
+  (void)stream;
+  return false;
+#endif
+}
+
+// A stored operand whose lines and matrices TMA finds at multiples of 16 bytes. The rules are those of cuTensorMapEncodeTiled.
+inline bool tma_reaches(int64_t length, int64_t pitch, int64_t batch, int64_t stride, int bytes) {
+  constexpr int64_t kReach = int64_t(1) << 40;
+  if (pitch < length || pitch * bytes % 16 != 0 || pitch * bytes >= kReach) return false;
+  return batch == 1 || stride == 0 || (stride > 0 && stride % pitch == 0 && stride * bytes < kReach);
+}
+
+// By sizes alone; the addresses are hopper_reads' affair.
+inline bool hopper_takes(const gr_matmul_problem& p, Multiply kind, int bytes) {
+  constexpr int64_t kMaxTiles = INT32_MAX / kMaxSplits;
+  bool along_k = p.trans_a == 0 && p.trans_b != 0;
+  if (kind != Multiply::tensor && !(kind == Multiply::tf32 && along_k)) return false;
+  if (divide_up(p.m, 64) * divide_up(p.n, 64) > kMaxTiles / p.batch) return false;
+  return tma_reaches(p.trans_a != 0 ? p.m : p.k, p.lda, p.batch, p.stride_a, bytes) &&
+         tma_reaches(p.trans_b != 0 ? p.k : p.n, p.ldb, p.batch, p.stride_b, bytes);
+}
+inline bool hopper_reads(int64_t a, int64_t b) { return (a | b) % 16 == 0; }
+
+// Whether TMA can write C, and all that follows the product is done in registers.
+template <class T>
+bool hopper_writes(const MatmulArguments<T>& matmul) {
+  const EpilogueParameters<T>& e = matmul.epilogue;
+  bool plain = matmul.partial == nullptr && e.residual == nullptr && e.rng == nullptr && !e.accumulate;
+  return plain && is_aligned(e.out, 16) && tma_reaches(matmul.n, e.pitch, matmul.batch, matmul.stride_c, int(sizeof(T)));
+}
+
+// The clocks that a product takes with tiles of one kind, alone or in clusters of two, with K in parts of so many slices. Rates are
+// those of an H100; only their ratios matter.
+inline double hopper_clocks(const gr_matmul_problem& p, const HopperTile& tile, int cluster, int64_t splits, int64_t slices, int bytes) {
+  constexpr double kProcessors = 132, kStart = 2000, kReduceStart = 2500, kReduceBytes = 1500;
+  constexpr double kCacheBytes = 36;     // of the L2 cache, a clock and multiprocessor
+  constexpr double kStored = 32;         // results a clock and multiprocessor
+  const double rate = bytes == 2 ? 1800 : 900;  // multiply-adds, of 2048 and 1024
+  double depth = 128.0 / bytes;
+  double slice = std::max(tile.m * tile.n * depth / rate, (tile.m + double(tile.n) / cluster) * 128 / kCacheBytes);
+  double multiply = double(slices) * slice;
+  double store = tile.m * tile.n / kStored * (splits > 1 ? 2 : 1);
+  double one = tile.schedule == HopperSchedule::cooperative ? multiply + store : std::max(multiply, (multiply + store) / 2);
+  double units = double(divide_up(p.m, tile.m * cluster)) * double(divide_up(p.n, tile.n)) * double(p.batch) * double(splits);
+  double waves = std::ceil(units / (kProcessors / cluster));
+  double clocks = kStart + waves * one + store;
+  if (splits > 1) clocks += kReduceStart + double(splits + 1) * 4 * double(p.batch) * double(p.m) * double(p.n) / kReduceBytes;
+  return clocks;
+}
+
+inline MatmulPlan plan_hopper(const gr_matmul_problem& p, int bytes) {
+  constexpr int64_t kMinSlices = 4;  // of a part
+  const MatmulForced& forced = matmul_forced();
+  int64_t all = divide_up(p.k, 128 / bytes);
+  MatmulPlan best{MatmulPath::hopper, 1, int(all)};
+  double least = 0;
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    if (forced.hopper > 0 && forced.hopper != tile + 1) continue;
+    for (int cluster : {2, 1}) {
+      if (cluster > 1 && !kHopperTiles[tile].cluster) continue;
+      if (forced.cluster != 0 && kHopperTiles[tile].cluster && forced.cluster != cluster) continue;
+      for (int64_t splits = 1; splits <= kMaxSplits; splits = forced.splits == 0 ? splits * 2 : splits + 1) {
+        if (forced.splits != 0 && splits != forced.splits) continue;
+        int64_t slices = divide_up(all, splits);
+        if (forced.splits == 0 && splits > 1 && slices < kMinSlices) break;
+        int64_t used = divide_up(all, slices);
+        double clocks = hopper_clocks(p, kHopperTiles[tile], cluster, used, slices, bytes);
+        if (least == 0 || clocks < least) {
+          least = clocks;
+          best = {MatmulPath::hopper, int(used), int(slices), tile, cluster};
+        }
+      }
+    }
+  }
+  return best;
+}
+
+// `hopper`: the device and the operands allow it. Products with a few rows or columns are bound by memory and need no tensor cores.
+inline MatmulPlan plan_for(const gr_matmul_problem& p, Multiply kind, int bytes, bool hopper) {
+  const MatmulForced& forced = matmul_forced();
+  bool portable = forced.hopper < 0 || (forced.hopper == 0 && (forced.tile != 0 || forced.splits != 0));
+  if (hopper && !portable && p.k > 0 && hopper_takes(p, kind, bytes)) {
+    if (forced.hopper > 0) return plan_hopper(p, bytes);
+    MatmulPlan plan = plan_matmul(p, kind, bytes);
+    return plan.path == MatmulPath::large || plan.path == MatmulPath::small ? plan_hopper(p, bytes) : plan;
+  }
+  return plan_matmul(p, kind, bytes);
+}
+
+}  // namespace gradus

@@ -1,0 +1,269 @@
+// The Hopper kernel, forced for shapes that the plan would not give it: every tile, layout and type, ragged in every direction.
+#include <tuple>
+
+#include "kernels/matmul_hopper_order.h"
+#include "kernels/matmul_hopper_plan.h"
+#include "kernels/matmul_product.h"
+
+using namespace gradus;
+using namespace test;
+
+namespace {
+
+// A device of capability 9.0, and a tile of kHopperTiles (counted from 0) for all products, while it lives.
+struct Hopper {
+  explicit Hopper(int tile, int cluster = 1, int64_t splits = 1) {
+    matmul_forced() = {0, splits, tile + 1, cluster};
+#if GRADUS_EMULATED
+    emulator::options().capability = 90;
+#endif
+  }
+  ~Hopper() {
+    matmul_forced() = {};
+#if GRADUS_EMULATED
+    emulator::options().capability = before;
+#endif
+  }
+#if GRADUS_EMULATED
+  int before = emulator::options().capability;
+#endif
+};
+
+// On a GPU of another kind there is nothing to test here.
+bool has_hopper() { return GRADUS_EMULATED || is_hopper(0); }
+
+template <class T>
+Multiply kind() {
+  return sizeof(T) == 2 ? Multiply::tensor : Multiply::tf32;
+}
+
+int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Pitches that TMA can read, whatever the sizes; C's too, or odd.
+template <class T>
+gr_matmul_problem pitched(int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b, bool pitched_c = true) {
+  constexpr int64_t kMultiple = kPackSize<T>;
+  auto p = problem(m, n, k, trans_a, trans_b);
+  if (sizeof(T) == 4) p.precision = GR_PRECISION_TF32;
+  p.lda = rounded_up(trans_a ? m : k, kMultiple);
+  p.ldb = rounded_up(trans_b ? k : n, kMultiple);
+  p.ldc = pitched_c ? rounded_up(n, kMultiple) : n;
+  return p;
+}
+
+template <class T>
+void check_hopper(Product<T>& product, const char* file, int line) {
+  if (!has_hopper()) return;
+  MatmulSizes sizes(product.p);
+  CHECK(plan_for(sizes.p, kind<T>(), int(sizeof(T)), true).path == MatmulPath::hopper);
+  CHECK(hopper_reads(product.a.address(), product.b.address()));
+  check(product, file, line);
+}
+#define CHECK_HOPPER(product) check_hopper(product, __FILE__, __LINE__)
+
+// f(zero of the type, trans_a, trans_b) for what the kernel takes; float16 differs from bfloat16 in nothing but the instruction.
+template <class F>
+void for_layouts(F f) {
+  for_transposes([&](bool trans_a, bool trans_b) { f(bfloat16{}, trans_a, trans_b); });
+  f(float{}, false, true);
+}
+template <class F>
+void for_kinds(F f) {
+  for_layouts(f);
+  for_transposes([&](bool trans_a, bool trans_b) { f(float16{}, trans_a, trans_b); });
+}
+
+}  // namespace
+
+TEST(hopper_small_and_odd_sizes) {
+  using Size = std::tuple<int, int, int>;
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    Hopper hopper(tile);
+    for (auto [m, n, k] : {Size{1, 1, 1}, Size{5, 3, 1}, Size{3, 9, 65}, Size{65, 17, 33}, Size{1, 70, 130}}) {
+      for_kinds([&, m = m, n = n, k = k](auto zero, bool trans_a, bool trans_b) {
+        using T = decltype(zero);
+        Product<T> product(pitched<T>(m, n, k, trans_a, trans_b, m != 65));
+        CHECK_HOPPER(product);
+      });
+    }
+  }
+}
+
+// Several tiles in each direction, the last of them cut, and more slices than the ring has stages.
+TEST(hopper_tiles) {
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    Hopper hopper(tile);
+    int m = kHopperTiles[tile].m + 17, n = kHopperTiles[tile].n + 41;
+    for_layouts([&](auto zero, bool trans_a, bool trans_b) {
+      using T = decltype(zero);
+      int k = 128 / int(sizeof(T)) * (kHopperTiles[tile].stages + 1) + 3;
+      auto p = pitched<T>(m, n, k, trans_a, trans_b);
+      Product<T> product(p);
+      product.add_bias(trans_a);
+      product.p.activation = GR_ACTIVATION_RELU;
+      CHECK_HOPPER(product);
+    });
+  }
+}
+
+// More units than blocks: the ring and the consumers' turns go on from tile to tile, at even and odd numbers of slices.
+TEST(hopper_persistent) {
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    Hopper hopper(tile);
+    for (int slices : {1, 2, 5}) {
+      auto p = pitched<bfloat16>(kHopperTiles[tile].m * 2 + 8, kHopperTiles[tile].n - 8, slices * 64, false, true);
+      p.batch = 3;
+      p.stride_a = p.m * p.lda;
+      p.stride_b = p.n * p.ldb;
+      Product<bfloat16> by_tma(p);
+      by_tma.add_bias(0);
+      CHECK_HOPPER(by_tma);
+      p.accumulate = 1;
+      Product<bfloat16> by_rows(p);
+      CHECK_HOPPER(by_rows);
+    }
+  }
+}
+
+TEST(hopper_groups_of_rows) {
+  Hopper hopper(2);
+  Product<float16> product(pitched<float16>(64 * (kUnitGroup + 1) + 8, 130, 64, false, false));
+  CHECK_HOPPER(product);
+}
+
+// Pairs of blocks that share columns of B; the last pair reaches below the matrix.
+TEST(hopper_clusters) {
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    if (!kHopperTiles[tile].cluster) continue;
+    Hopper hopper(tile, 2);
+    for_layouts([&](auto zero, bool trans_a, bool trans_b) {
+      using T = decltype(zero);
+      int m = kHopperTiles[tile].m * 2 + 9, n = kHopperTiles[tile].n + 20;
+      auto p = pitched<T>(m, n, 128 / int(sizeof(T)) * 5 - 5, trans_a, trans_b, trans_b);
+      Product<T> product(p);
+      product.add_bias(1);
+      CHECK_HOPPER(product);
+    });
+  }
+}
+
+TEST(hopper_batches_share_operands) {
+  Hopper hopper(2);
+  for_transposes([](bool trans_a, bool trans_b) {
+    auto p = problem(24, 40, 72, trans_a, trans_b);
+    p.batch = 3;
+    p.stride_a = 24 * 72;
+    Product<bfloat16> shared_b(p);
+    CHECK_HOPPER(shared_b);
+    p.stride_a = 0;
+    p.stride_b = 40 * 72;
+    p.stride_c = 24 * 40 + 3;  // not for TMA
+    Product<bfloat16> shared_a(p);
+    CHECK_HOPPER(shared_a);
+  });
+}
+
+TEST(hopper_parts_of_k) {
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    for (int cluster : {1, 2}) {
+      Hopper hopper(tile, cluster, 3);
+      for_layouts([&](auto zero, bool trans_a, bool trans_b) {
+        using T = decltype(zero);
+        auto p = pitched<T>(70, 37, 128 / int(sizeof(T)) * 7 + 1, trans_a, trans_b, trans_a);
+        p.batch = 2;
+        p.stride_a = p.lda * (trans_a ? p.k : p.m);
+        p.stride_b = p.ldb * (trans_b ? p.n : p.k);
+        p.accumulate = 1;
+        p.activation = GR_ACTIVATION_RELU;
+        Product<T> product(p);
+        product.add_bias(1);
+        product.add_residual();
+        CHECK_HOPPER(product);
+        if (has_hopper()) CHECK_EQUAL(product.call(1), int(GR_ERROR));
+      });
+    }
+  }
+}
+
+// TMA and rows round alike: a C that TMA can write, and one that it cannot.
+TEST(hopper_stores_agree) {
+  if (!has_hopper()) return;
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    Hopper hopper(tile);
+    auto p = pitched<float16>(100, 72, 200, false, true);
+    p.activation = GR_ACTIVATION_RELU;
+    Product<float16> by_tma(p);
+    p.ldc = 73;
+    Product<float16> by_rows(p);
+    by_tma.add_bias(1);
+    by_rows.add_bias(1);
+    CALL(by_tma.call());
+    CALL(by_rows.call());
+    for (int64_t i = 0; i < p.m; i++) {
+      for (int64_t j = 0; j < p.n; j++) CHECK_EQUAL(by_tma.c[i * by_tma.ldc + j], by_rows.c[i * 73 + j]);
+    }
+  }
+}
+
+TEST(hopper_not_finite) {
+  if (!has_hopper()) return;
+  for (int64_t ldc : {24, 25}) {
+    Hopper hopper(2);
+    auto p = problem(17, 24, 40);
+    p.ldc = ldc;
+    p.activation = GR_ACTIVATION_RELU;
+    Product<bfloat16> product(p);
+    product.a.set(3 * 40 + 7, kInfinity);
+    product.a.set(5 * 40 + 9, kNaN);
+    product.a.set(6 * 40 + 39, -kInfinity);
+    for (int64_t j = 0; j < 24; j++) product.b.set(7 * 24 + j, 2);
+    for (int64_t j = 0; j < 24; j++) product.b.set(39 * 24 + j, 2);
+    CALL(product.call());
+    for (int64_t j = 0; j < 24; j++) {
+      CHECK_EQUAL(product.c[3 * ldc + j], kInfinity);
+      CHECK(std::isnan(product.c[5 * ldc + j]));
+      CHECK_EQUAL(product.c[6 * ldc + j], 0.0);
+      CHECK(std::isfinite(product.c[4 * ldc + j]));
+    }
+  }
+}
+
+// What TMA or wgmma cannot read stays with the portable kernels.
+TEST(hopper_takes_what_it_can) {
+  auto takes = [](const gr_matmul_problem& p, Multiply kind, int bytes) {
+    MatmulSizes sizes(p);
+    return plan_for(sizes.p, kind, bytes, true).path == MatmulPath::hopper;
+  };
+  CHECK(takes(problem(64, 64, 64), Multiply::tensor, 2));
+  CHECK(!takes(problem(64, 63, 64), Multiply::tensor, 2));              // rows of B at odd multiples of 2 bytes
+  CHECK(takes(problem(64, 63, 64, false, true), Multiply::tensor, 2));  // C may have them
+  CHECK(!takes(problem(64, 64, 0), Multiply::tensor, 2));
+  CHECK(!takes(problem(1, 4096, 4096, false, true), Multiply::tensor, 2));  // a vector
+  for_transposes([&](bool trans_a, bool trans_b) {
+    CHECK_EQUAL(takes(problem(64, 64, 64, trans_a, trans_b), Multiply::tf32, 4), !trans_a && trans_b);
+    CHECK(!takes(problem(64, 64, 64, trans_a, trans_b), Multiply::simt, 4));
+  });
+  auto p = problem(64, 64, 64);
+  p.batch = 2;
+  p.stride_a = 64 * 64 + 8;  // the driver wants a multiple of the pitch
+  CHECK(!takes(p, Multiply::tensor, 2));
+  p.stride_a = 64 * 65;
+  CHECK(takes(p, Multiply::tensor, 2));
+  p.lda = 56;  // rows overlap
+  CHECK(!takes(p, Multiply::tensor, 2));
+  CHECK(hopper_reads(64, 32));
+  CHECK(!hopper_reads(64, 40));
+}
+
+// The plan of well-known sizes.
+TEST(hopper_plans) {
+  auto plan = [](int64_t m, int64_t n, int64_t k) { return plan_hopper(problem(m, n, k, false, true), 2); };
+  CHECK_EQUAL(plan(8192, 8192, 8192).tile, 0);
+  CHECK_EQUAL(plan(8192, 8192, 8192).cluster, 2);
+  CHECK_EQUAL(plan(8192, 8192, 8192).splits, 1);
+  CHECK_EQUAL(plan(8192, 8192, 64).tile, 1);   // mostly storing
+  CHECK_EQUAL(plan(64, 64, 64).tile, 2);
+  CHECK(plan(256, 256, 65536).splits > 8);     // few tiles, long sums
+  CHECK_EQUAL(plan(1, 1, 1).splits, 1);
+  CHECK(!uses_scratch(plan(1, 1, 1)));
+}
