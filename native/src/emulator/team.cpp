@@ -80,7 +80,9 @@ Team::~Team() {
   for (Engine& engine : engines) {
     if (engine.fiber != nullptr) tsan_destroy(engine.fiber);
   }
-  if (store_engine.fiber != nullptr) tsan_destroy(store_engine.fiber);
+  for (Engine* engine : {&store_engine, &wgmma_engine}) {
+    if (engine->fiber != nullptr) tsan_destroy(engine->fiber);
+  }
 }
 
 namespace {
@@ -144,7 +146,9 @@ void Team::prepare(uint64_t first_block, unsigned count) {
     for (Engine& engine : engines) {
       if (engine.fiber == nullptr) engine.fiber = tsan_create();
     }
-    if (store_engine.fiber == nullptr) store_engine.fiber = tsan_create();
+    for (Engine* engine : {&store_engine, &wgmma_engine}) {
+      if (engine->fiber == nullptr) engine->fiber = tsan_create();
+    }
   }
   order = threads;
   if (o.order == Order::reverse) std::reverse(order.begin(), order.end());

@@ -130,7 +130,7 @@ struct Team {
   struct Engine {
     void* fiber = nullptr;
     char start = 0, done = 0;
-  } engines[8], store_engine;
+  } engines[8], store_engine, wgmma_engine;
   unsigned next_engine = 0;
 
   uint64_t progress = 0, seen = 0;

@@ -159,6 +159,19 @@ Chunks chunks_of(Warpgroup& wg, const Wgmma& op, int first_row, int last_row, Si
   return {wg.chunks.empty() ? &nothing : wg.chunks.data(), int(wg.chunks.size())};
 }
 
+// TSan: wgmma reads by the async proxy, which sees what ordinary stores wrote only after a proxy fence of the writer.
+void read_by_proxy(const Chunks& reads) {
+  if (!kTsan) return;
+  Team::Engine& engine = current_team->wgmma_engine;
+  void* caller = tsan_current();
+  tsan_switch(engine.fiber);
+  acquire(&self().block->proxy_sync);
+  for (int i = 0; i < reads.count; i++) tsan_read(const_cast<void*>(reads.address[i]), 16);
+  release(&engine.done);
+  tsan_switch(caller);
+  acquire(&engine.done);
+}
+
 }  // namespace
 
 void wgmma_fence() { self().wgmma_fenced = true; }
@@ -241,7 +254,9 @@ Chunks wgmma_step(unsigned pending, Site site) {
       if (op->computed_by < 0) {
         compute(*op);
         op->computed_by = thread;
-        return chunks_of(wg, op->what, 0, 64, op->site);
+        Chunks reads = chunks_of(wg, op->what, 0, 64, op->site);
+        read_by_proxy(reads);
+        return reads;
       }
     }
     if (op->computed_by == thread) release(&op->done);

@@ -1,6 +1,6 @@
 // Fences between the generic proxy (ordinary loads and stores) and the async proxy (TMA, wgmma).
 // Every thread that wrote shared memory which a TMA store or wgmma will read executes fence_proxy_async, then a barrier, then one
-// thread issues the copy. Under ThreadSanitizer a missing one is a race with the copy engine.
+// thread issues the copy, or the warpgroup its wgmma. Under ThreadSanitizer a missing one is a race with the copy engine or the tensor core.
 // Source: PTX ISA, "membar / fence".
 #pragma once
 
