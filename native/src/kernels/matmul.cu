@@ -6,7 +6,7 @@
 // - Few tiles and long K: parts of K in blocks of their own; their sums go to scratch and are added by matmul_reduce_kernel in
 //   the order of K.
 // - Vectors (matmul_vector.h): at most four rows or columns, bound by reading the other operand.
-// - Hopper (matmul_hopper.h): TMA and wgmma, on devices of capability 9.0, for 16-bit types and the tf32 products that it can.
+// - Hopper (matmul_hopper.h): TMA and wgmma, on devices of capability 9.0, for 16-bit types, tf32 and 3xTF32.
 // - Integers: plain tiles.
 //
 // Which way is taken, and so the order of every sum, depends on sizes, type and device alone (matmul_plan.h), but for Hopper, which

@@ -67,7 +67,8 @@ class HopperEpilogue {
   using T = typename Config::Element;
   using Sums = float[Config::kBlocks][Config::kN / 2];
 
-  GRADUS_DEVICE HopperEpilogue(const HopperShared<Config>& shared, const MatmulArguments<T>& arguments, const tensor_map& map_c, bool by_tma, int consumer)
+  GRADUS_DEVICE HopperEpilogue(const HopperShared<Config>& shared, const MatmulArguments<T>& arguments, const tensor_map& map_c,
+                               bool by_tma, int consumer)
       : shared_(shared), arguments_(arguments), map_c_(map_c), by_tma_(by_tma), consumer_(consumer), next_(0) {}
 
   GRADUS_DEVICE void store(Sums& sum, const HopperUnit& unit, int row, int column) {

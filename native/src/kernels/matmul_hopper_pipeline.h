@@ -46,7 +46,7 @@ class HopperShared {
  private:
   static constexpr int kBoxes = Config::kStages * Config::kStageBytes;
   GRADUS_DEVICE uint64_t* barriers() const {
-    return reinterpret_cast<uint64_t*>(base_ + kBoxes + 2 * Config::kConsumers * Config::kBoxBytes);
+    return reinterpret_cast<uint64_t*>(base_ + kBoxes + Config::kStagingBytes);
   }
   unsigned char* base_;
 };
@@ -86,7 +86,8 @@ struct HopperCopy {
   static constexpr int kBoxes = kMajor == Major::k ? 1 : kLines / Config::kWide;
 
   // `part` of `parts` equal ones, to this block, or with `ranks` to those blocks of the cluster.
-  static GRADUS_DEVICE void load(unsigned char* to, const tensor_map& map, int line, int slice, int batch, uint64_t* full, int part, int parts,
+  static GRADUS_DEVICE void load(unsigned char* to, const tensor_map& map, int line, int slice, int batch, uint64_t* full,
+                                 int part, int parts,
                                  uint16_t ranks) {
     if constexpr (kMajor == Major::k) {
       int lines = kLines / parts * part;
@@ -112,7 +113,8 @@ struct HopperCopy {
 // The producer thread: every slice of every unit of its cluster, in the order in which the consumers take them. An operand that
 // the matrices of the batch share has but one matrix.
 template <class Config, Major kMajorA, Major kMajorB>
-GRADUS_DEVICE void produce(const HopperShared<Config>& shared, const tensor_map& map_a, const tensor_map& map_b, const HopperOrder& order,
+GRADUS_DEVICE void produce(const HopperShared<Config>& shared, const tensor_map& map_a, const tensor_map& map_b,
+                           const HopperOrder& order,
                            bool one_a, bool one_b) {
   using CopyA = HopperCopy<Config, kMajorA, Config::kM>;
   using CopyB = HopperCopy<Config, kMajorB, Config::kN>;
@@ -129,7 +131,7 @@ GRADUS_DEVICE void produce(const HopperShared<Config>& shared, const tensor_map&
     for (int slice = unit.first; slice < unit.last; slice++) {
       ptx::mbarrier_wait(shared.empty(at.stage), at.round ^ 1);  // the first round waits for nothing
       uint64_t* full = shared.full(at.stage);
-      ptx::mbarrier_arrive_expect_tx(full, Config::kStageBytes);
+      ptx::mbarrier_arrive_expect_tx(full, Config::kLoadBytes);
       CopyA::load(shared.stage_a(at.stage), map_a, row, slice, one_a ? 0 : unit.batch, full, 0, 1, 0);
       CopyB::load(shared.stage_b(at.stage), map_b, column, slice, one_b ? 0 : unit.batch, full, rank, parts, ranks);
       at.advance();
@@ -154,7 +156,8 @@ struct HopperOperand {
   static constexpr uint32_t kBox = Config::kDepth * Config::kLine;  // 64 columns, where K is not contiguous
   // From 8 lines to the next 8; and from 64 columns to the next.
   static GRADUS_DEVICE uint64_t descriptor(const unsigned char* base) {
-    return ptx::matrix_descriptor(ptx::shared_address(base), kMajor == Major::k ? 16 : kBox, 8 * Config::kLine, ptx::MatrixSwizzle::bytes128);
+    constexpr uint32_t kLeading = kMajor == Major::k ? 16 : kBox;
+    return ptx::matrix_descriptor(ptx::shared_address(base), kLeading, 8 * Config::kLine, ptx::MatrixSwizzle::bytes128);
   }
   // Descriptors count in 16 bytes.
   static constexpr uint64_t kStage = Config::kStageBytes / 16;
@@ -165,7 +168,8 @@ struct HopperOperand {
 // A consumer warpgroup adds the products of `slices` slices, from `at` on, to nothing. One group of wgmma stays in flight while
 // the next is issued; all are done when this returns.
 template <class Config, Major kMajorA, Major kMajorB>
-GRADUS_DEVICE void multiply_slices(const HopperShared<Config>& shared, int row, int slices, int cluster, RingPosition<Config::kStages>& at,
+GRADUS_DEVICE void multiply_slices(const HopperShared<Config>& shared, int row, int slices, int cluster,
+                                   RingPosition<Config::kStages>& at,
                                    float (&sum)[Config::kBlocks][Config::kN / 2]) {
   using A = HopperOperand<Config, kMajorA>;
   using B = HopperOperand<Config, kMajorB>;

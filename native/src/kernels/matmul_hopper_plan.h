@@ -28,8 +28,8 @@ inline bool tma_reaches(int64_t length, int64_t pitch, int64_t batch, int64_t st
 // By sizes alone; the addresses are hopper_reads' affair.
 inline bool hopper_takes(const gr_matmul_problem& p, Multiply kind, int bytes) {
   constexpr int64_t kMaxTiles = INT32_MAX / kMaxSplits;
-  bool along_k = p.trans_a == 0 && p.trans_b != 0;
-  if (kind != Multiply::tensor && !(kind == Multiply::tf32 && along_k)) return false;
+  bool transposes_both = p.trans_a != 0 && p.trans_b == 0;  // see matmul_hopper_prepare.h
+  if (kind == Multiply::simt || (kind == Multiply::tf32 && transposes_both && matmul_forced().hopper <= 0)) return false;
   if (divide_up(p.m, 64) * divide_up(p.n, 64) > kMaxTiles / p.batch) return false;
   return tma_reaches(p.trans_a != 0 ? p.m : p.k, p.lda, p.batch, p.stride_a, bytes) &&
          tma_reaches(p.trans_b != 0 ? p.k : p.n, p.ldb, p.batch, p.stride_b, bytes);
@@ -46,12 +46,14 @@ bool hopper_writes(const MatmulArguments<T>& matmul) {
 
 // The clocks that a product takes with tiles of one kind, alone or in clusters of two, with K in parts of so many slices. Rates are
 // those of an H100; only their ratios matter.
-inline double hopper_clocks(const gr_matmul_problem& p, const HopperTile& tile, int cluster, int64_t splits, int64_t slices, int bytes) {
+inline double hopper_clocks(const gr_matmul_problem& p, Multiply kind, const HopperTile& tile, int cluster, int64_t splits,
+                            int64_t slices) {
   constexpr double kProcessors = 132, kStart = 2000, kReduceStart = 2500, kReduceBytes = 1500;
   constexpr double kCacheBytes = 36;     // of the L2 cache, a clock and multiprocessor
   constexpr double kStored = 32;         // results a clock and multiprocessor
-  const double rate = bytes == 2 ? 1800 : 900;  // multiply-adds, of 2048 and 1024
-  double depth = 128.0 / bytes;
+  // Multiply-adds a clock, of 2048 for 16-bit types and 1024 for tf32; less where shared memory is the limit.
+  const double rate = kind == Multiply::tensor ? 1800 : !tile.prepares ? 900 : kind == Multiply::tf32 ? 500 : 220;
+  double depth = kind == Multiply::tensor ? 64 : 32;
   double slice = std::max(tile.m * tile.n * depth / rate, (tile.m + double(tile.n) / cluster) * 128 / kCacheBytes);
   double multiply = double(slices) * slice;
   double store = tile.m * tile.n / kStored * (splits > 1 ? 2 : 1);
@@ -63,14 +65,15 @@ inline double hopper_clocks(const gr_matmul_problem& p, const HopperTile& tile, 
   return clocks;
 }
 
-inline MatmulPlan plan_hopper(const gr_matmul_problem& p, int bytes) {
+inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind) {
   constexpr int64_t kMinSlices = 4;  // of a part
   const MatmulForced& forced = matmul_forced();
-  int64_t all = divide_up(p.k, 128 / bytes);
+  bool prepares = hopper_prepares(kind, p.trans_a == 0 && p.trans_b != 0);
+  int64_t all = divide_up(p.k, kind == Multiply::tensor ? 64 : 32);
   MatmulPlan best{MatmulPath::hopper, 1, int(all)};
   double least = 0;
   for (int tile = 0; tile < kHopperTileCount; tile++) {
-    if (forced.hopper > 0 && forced.hopper != tile + 1) continue;
+    if (kHopperTiles[tile].prepares != prepares || (forced.hopper > 0 && forced.hopper != tile + 1)) continue;
     for (int cluster : {2, 1}) {
       if (cluster > 1 && !kHopperTiles[tile].cluster) continue;
       if (forced.cluster != 0 && kHopperTiles[tile].cluster && forced.cluster != cluster) continue;
@@ -79,7 +82,7 @@ inline MatmulPlan plan_hopper(const gr_matmul_problem& p, int bytes) {
         int64_t slices = divide_up(all, splits);
         if (forced.splits == 0 && splits > 1 && slices < kMinSlices) break;
         int64_t used = divide_up(all, slices);
-        double clocks = hopper_clocks(p, kHopperTiles[tile], cluster, used, slices, bytes);
+        double clocks = hopper_clocks(p, kind, kHopperTiles[tile], cluster, used, slices);
         if (least == 0 || clocks < least) {
           least = clocks;
           best = {MatmulPath::hopper, int(used), int(slices), tile, cluster};
@@ -95,9 +98,9 @@ inline MatmulPlan plan_for(const gr_matmul_problem& p, Multiply kind, int bytes,
   const MatmulForced& forced = matmul_forced();
   bool portable = forced.hopper < 0 || (forced.hopper == 0 && (forced.tile != 0 || forced.splits != 0));
   if (hopper && !portable && p.k > 0 && hopper_takes(p, kind, bytes)) {
-    if (forced.hopper > 0) return plan_hopper(p, bytes);
+    if (forced.hopper > 0) return plan_hopper(p, kind);
     MatmulPlan plan = plan_matmul(p, kind, bytes);
-    return plan.path == MatmulPath::large || plan.path == MatmulPath::small ? plan_hopper(p, bytes) : plan;
+    return plan.path == MatmulPath::large || plan.path == MatmulPath::small ? plan_hopper(p, kind) : plan;
   }
   return plan_matmul(p, kind, bytes);
 }

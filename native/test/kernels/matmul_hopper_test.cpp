@@ -32,45 +32,67 @@ struct Hopper {
 // On a GPU of another kind there is nothing to test here.
 bool has_hopper() { return GRADUS_EMULATED || is_hopper(0); }
 
-template <class T>
-Multiply kind() {
-  return sizeof(T) == 2 ? Multiply::tensor : Multiply::tf32;
-}
+// An element type and how it is multiplied.
+template <class T, Multiply kind>
+struct Kind {
+  using Element = T;
+  static constexpr Multiply kMultiply = kind;
+};
+using Bf16 = Kind<bfloat16, Multiply::tensor>;
+using Fp16 = Kind<float16, Multiply::tensor>;
+using Tf32 = Kind<float, Multiply::tf32>;
+using Tf32x3 = Kind<float, Multiply::tf32x3>;
 
 int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Pitches that TMA can read, whatever the sizes; C's too, or odd.
-template <class T>
+template <class K>
 gr_matmul_problem pitched(int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b, bool pitched_c = true) {
-  constexpr int64_t kMultiple = kPackSize<T>;
+  constexpr int64_t kMultiple = kPackSize<typename K::Element>;
   auto p = problem(m, n, k, trans_a, trans_b);
-  if (sizeof(T) == 4) p.precision = GR_PRECISION_TF32;
+  if (K::kMultiply == Multiply::tf32) p.precision = GR_PRECISION_TF32;
+  if (K::kMultiply == Multiply::tf32x3) p.precision = GR_PRECISION_TF32X3;
   p.lda = rounded_up(trans_a ? m : k, kMultiple);
   p.ldb = rounded_up(trans_b ? k : n, kMultiple);
   p.ldc = pitched_c ? rounded_up(n, kMultiple) : n;
   return p;
 }
 
+// Slices of K in elements.
+template <class K>
+int depth(int slices) {
+  return slices * 128 / int(sizeof(typename K::Element));
+}
+
 template <class T>
-void check_hopper(Product<T>& product, const char* file, int line) {
+void check_hopper(Product<T>& product, Multiply kind, const char* file, int line) {
   if (!has_hopper()) return;
   MatmulSizes sizes(product.p);
-  CHECK(plan_for(sizes.p, kind<T>(), int(sizeof(T)), true).path == MatmulPath::hopper);
+  CHECK(plan_for(sizes.p, kind, int(sizeof(T)), true).path == MatmulPath::hopper);
   CHECK(hopper_reads(product.a.address(), product.b.address()));
   check(product, file, line);
 }
-#define CHECK_HOPPER(product) check_hopper(product, __FILE__, __LINE__)
+#define CHECK_HOPPER(K, product) check_hopper(product, K::kMultiply, __FILE__, __LINE__)
 
-// f(zero of the type, trans_a, trans_b) for what the kernel takes; float16 differs from bfloat16 in nothing but the instruction.
+// f(Kind, trans_a, trans_b) for all that a tile multiplies.
+template <class K, class F>
+void for_layouts_of(int tile, F f) {
+  for_transposes([&](bool trans_a, bool trans_b) {
+    bool prepares = hopper_prepares(K::kMultiply, !trans_a && trans_b);
+    if (kHopperTiles[tile].prepares == prepares) f(K{}, trans_a, trans_b);
+  });
+}
+// float16 differs from bfloat16 in nothing but the instruction.
 template <class F>
-void for_layouts(F f) {
-  for_transposes([&](bool trans_a, bool trans_b) { f(bfloat16{}, trans_a, trans_b); });
-  f(float{}, false, true);
+void for_layouts(int tile, F f) {
+  for_layouts_of<Bf16>(tile, f);
+  for_layouts_of<Tf32>(tile, f);
+  for_layouts_of<Tf32x3>(tile, f);
 }
 template <class F>
-void for_kinds(F f) {
-  for_layouts(f);
-  for_transposes([&](bool trans_a, bool trans_b) { f(float16{}, trans_a, trans_b); });
+void for_kinds(int tile, F f) {
+  for_layouts(tile, f);
+  for_layouts_of<Fp16>(tile, f);
 }
 
 }  // namespace
@@ -80,10 +102,10 @@ TEST(hopper_small_and_odd_sizes) {
   for (int tile = 0; tile < kHopperTileCount; tile++) {
     Hopper hopper(tile);
     for (auto [m, n, k] : {Size{1, 1, 1}, Size{5, 3, 1}, Size{3, 9, 65}, Size{65, 17, 33}, Size{1, 70, 130}}) {
-      for_kinds([&, m = m, n = n, k = k](auto zero, bool trans_a, bool trans_b) {
-        using T = decltype(zero);
-        Product<T> product(pitched<T>(m, n, k, trans_a, trans_b, m != 65));
-        CHECK_HOPPER(product);
+      for_kinds(tile, [&, m = m, n = n, k = k](auto kind, bool trans_a, bool trans_b) {
+        using K = decltype(kind);
+        Product<typename K::Element> product(pitched<K>(m, n, k, trans_a, trans_b, m != 65));
+        CHECK_HOPPER(K, product);
       });
     }
   }
@@ -94,14 +116,12 @@ TEST(hopper_tiles) {
   for (int tile = 0; tile < kHopperTileCount; tile++) {
     Hopper hopper(tile);
     int m = kHopperTiles[tile].m + 17, n = kHopperTiles[tile].n + 41;
-    for_layouts([&](auto zero, bool trans_a, bool trans_b) {
-      using T = decltype(zero);
-      int k = 128 / int(sizeof(T)) * (kHopperTiles[tile].stages + 1) + 3;
-      auto p = pitched<T>(m, n, k, trans_a, trans_b);
-      Product<T> product(p);
+    for_layouts(tile, [&](auto kind, bool trans_a, bool trans_b) {
+      using K = decltype(kind);
+      Product<typename K::Element> product(pitched<K>(m, n, depth<K>(kHopperTiles[tile].stages + 1) + 3, trans_a, trans_b));
       product.add_bias(trans_a);
       product.p.activation = GR_ACTIVATION_RELU;
-      CHECK_HOPPER(product);
+      CHECK_HOPPER(K, product);
     });
   }
 }
@@ -109,26 +129,27 @@ TEST(hopper_tiles) {
 // More units than blocks: the ring and the consumers' turns go on from tile to tile, at even and odd numbers of slices.
 TEST(hopper_persistent) {
   for (int tile = 0; tile < kHopperTileCount; tile++) {
+    if (kHopperTiles[tile].prepares) continue;  // the same order of work
     Hopper hopper(tile);
     for (int slices : {1, 2, 5}) {
-      auto p = pitched<bfloat16>(kHopperTiles[tile].m * 2 + 8, kHopperTiles[tile].n - 8, slices * 64, false, true);
+      auto p = pitched<Bf16>(kHopperTiles[tile].m * 2 + 8, kHopperTiles[tile].n - 8, slices * 64, false, true);
       p.batch = 3;
       p.stride_a = p.m * p.lda;
       p.stride_b = p.n * p.ldb;
       Product<bfloat16> by_tma(p);
       by_tma.add_bias(0);
-      CHECK_HOPPER(by_tma);
+      CHECK_HOPPER(Bf16, by_tma);
       p.accumulate = 1;
       Product<bfloat16> by_rows(p);
-      CHECK_HOPPER(by_rows);
+      CHECK_HOPPER(Bf16, by_rows);
     }
   }
 }
 
 TEST(hopper_groups_of_rows) {
   Hopper hopper(2);
-  Product<float16> product(pitched<float16>(64 * (kUnitGroup + 1) + 8, 130, 64, false, false));
-  CHECK_HOPPER(product);
+  Product<float16> product(pitched<Fp16>(64 * (kUnitGroup + 1) + 8, 130, 64, false, false));
+  CHECK_HOPPER(Fp16, product);
 }
 
 // Pairs of blocks that share columns of B; the last pair reaches below the matrix.
@@ -136,13 +157,12 @@ TEST(hopper_clusters) {
   for (int tile = 0; tile < kHopperTileCount; tile++) {
     if (!kHopperTiles[tile].cluster) continue;
     Hopper hopper(tile, 2);
-    for_layouts([&](auto zero, bool trans_a, bool trans_b) {
-      using T = decltype(zero);
+    for_layouts(tile, [&](auto kind, bool trans_a, bool trans_b) {
+      using K = decltype(kind);
       int m = kHopperTiles[tile].m * 2 + 9, n = kHopperTiles[tile].n + 20;
-      auto p = pitched<T>(m, n, 128 / int(sizeof(T)) * 5 - 5, trans_a, trans_b, trans_b);
-      Product<T> product(p);
+      Product<typename K::Element> product(pitched<K>(m, n, depth<K>(5) - 5, trans_a, trans_b, trans_b));
       product.add_bias(1);
-      CHECK_HOPPER(product);
+      CHECK_HOPPER(K, product);
     });
   }
 }
@@ -154,34 +174,32 @@ TEST(hopper_batches_share_operands) {
     p.batch = 3;
     p.stride_a = 24 * 72;
     Product<bfloat16> shared_b(p);
-    CHECK_HOPPER(shared_b);
+    CHECK_HOPPER(Bf16, shared_b);
     p.stride_a = 0;
     p.stride_b = 40 * 72;
     p.stride_c = 24 * 40 + 3;  // not for TMA
     Product<bfloat16> shared_a(p);
-    CHECK_HOPPER(shared_a);
+    CHECK_HOPPER(Bf16, shared_a);
   });
 }
 
 TEST(hopper_parts_of_k) {
   for (int tile = 0; tile < kHopperTileCount; tile++) {
-    for (int cluster : {1, 2}) {
-      Hopper hopper(tile, cluster, 3);
-      for_layouts([&](auto zero, bool trans_a, bool trans_b) {
-        using T = decltype(zero);
-        auto p = pitched<T>(70, 37, 128 / int(sizeof(T)) * 7 + 1, trans_a, trans_b, trans_a);
-        p.batch = 2;
-        p.stride_a = p.lda * (trans_a ? p.k : p.m);
-        p.stride_b = p.ldb * (trans_b ? p.n : p.k);
-        p.accumulate = 1;
-        p.activation = GR_ACTIVATION_RELU;
-        Product<T> product(p);
-        product.add_bias(1);
-        product.add_residual();
-        CHECK_HOPPER(product);
-        if (has_hopper()) CHECK_EQUAL(product.call(1), int(GR_ERROR));
-      });
-    }
+    Hopper hopper(tile, kHopperTiles[tile].cluster ? 2 : 1, 3);
+    for_layouts(tile, [&](auto kind, bool trans_a, bool trans_b) {
+      using K = decltype(kind);
+      auto p = pitched<K>(70, 37, depth<K>(7) + 1, trans_a, trans_b, trans_a);
+      p.batch = 2;
+      p.stride_a = p.lda * (trans_a ? p.k : p.m);
+      p.stride_b = p.ldb * (trans_b ? p.n : p.k);
+      p.accumulate = 1;
+      p.activation = GR_ACTIVATION_RELU;
+      Product<typename K::Element> product(p);
+      product.add_bias(1);
+      product.add_residual();
+      CHECK_HOPPER(K, product);
+      if (has_hopper()) CHECK_EQUAL(product.call(1), int(GR_ERROR));
+    });
   }
 }
 
@@ -189,8 +207,9 @@ TEST(hopper_parts_of_k) {
 TEST(hopper_stores_agree) {
   if (!has_hopper()) return;
   for (int tile = 0; tile < kHopperTileCount; tile++) {
+    if (kHopperTiles[tile].prepares) continue;  // the same code
     Hopper hopper(tile);
-    auto p = pitched<float16>(100, 72, 200, false, true);
+    auto p = pitched<Fp16>(100, 72, 200, false, true);
     p.activation = GR_ACTIVATION_RELU;
     Product<float16> by_tma(p);
     p.ldc = 73;
@@ -240,7 +259,8 @@ TEST(hopper_takes_what_it_can) {
   CHECK(!takes(problem(64, 64, 0), Multiply::tensor, 2));
   CHECK(!takes(problem(1, 4096, 4096, false, true), Multiply::tensor, 2));  // a vector
   for_transposes([&](bool trans_a, bool trans_b) {
-    CHECK_EQUAL(takes(problem(64, 64, 64, trans_a, trans_b), Multiply::tf32, 4), !trans_a && trans_b);
+    CHECK_EQUAL(takes(problem(64, 64, 64, trans_a, trans_b), Multiply::tf32, 4), !trans_a || trans_b);
+    CHECK(takes(problem(64, 64, 64, trans_a, trans_b), Multiply::tf32x3, 4));
     CHECK(!takes(problem(64, 64, 64, trans_a, trans_b), Multiply::simt, 4));
   });
   auto p = problem(64, 64, 64);
@@ -257,7 +277,7 @@ TEST(hopper_takes_what_it_can) {
 
 // The plan of well-known sizes.
 TEST(hopper_plans) {
-  auto plan = [](int64_t m, int64_t n, int64_t k) { return plan_hopper(problem(m, n, k, false, true), 2); };
+  auto plan = [](int64_t m, int64_t n, int64_t k) { return plan_hopper(problem(m, n, k, false, true), Multiply::tensor); };
   CHECK_EQUAL(plan(8192, 8192, 8192).tile, 0);
   CHECK_EQUAL(plan(8192, 8192, 8192).cluster, 2);
   CHECK_EQUAL(plan(8192, 8192, 8192).splits, 1);
@@ -266,4 +286,35 @@ TEST(hopper_plans) {
   CHECK(plan(256, 256, 65536).splits > 8);     // few tiles, long sums
   CHECK_EQUAL(plan(1, 1, 1).splits, 1);
   CHECK(!uses_scratch(plan(1, 1, 1)));
+  for_transposes([](bool trans_a, bool trans_b) {
+    for (Multiply kind : {Multiply::tf32, Multiply::tf32x3}) {
+      MatmulPlan plan = plan_hopper(problem(512, 512, 512, trans_a, trans_b), kind);
+      CHECK_EQUAL(kHopperTiles[plan.tile].prepares, hopper_prepares(kind, !trans_a && trans_b));
+    }
+  });
+}
+
+// 3xTF32 errs about as much as float32, in every layout.
+TEST(hopper_tf32x3_precision) {
+  if (!has_hopper()) return;
+  for_transposes([](bool trans_a, bool trans_b) {
+    double error[2];
+    for (int exact : {0, 1}) {
+      auto p = problem(24, 40, 512, trans_a, trans_b);
+      p.precision = exact != 0 ? GR_PRECISION_EXACT : GR_PRECISION_TF32X3;
+      Hopper hopper(3);
+      Product<float> product(p);
+      CALL(product.call());
+      error[exact] = 0;
+      for (int64_t i = 0; i < p.m; i++) {
+        for (int64_t j = 0; j < p.n; j++) {
+          double y = 0;
+          for (int64_t l = 0; l < p.k; l++) y += product.left(0, i, l) * product.right(0, l, j);
+          error[exact] += (product.c[i * p.n + j] - y) * (product.c[i * p.n + j] - y);
+        }
+      }
+    }
+    CHECK(error[0] < 4 * error[1]);
+    CHECK(error[0] > 0);
+  });
 }

@@ -31,10 +31,10 @@ set(epilogue matmul_hopper_epilogue.h)
 set(race "data race.*matmul_hopper_pipeline.h")
 set(box_race "data race.*matmul_hopper_epilogue.h")
 
-gradus_mutant(early_refill ${pipeline} "ptx::mbarrier_wait(shared.empty(at.stage), at.round ^ 1)" "(void)0" "${race}" thread)
+gradus_mutant(early_refill ${pipeline} "ptx::mbarrier_wait(shared.empty(at.stage), at.round ^ 1)" "(void)0" "more arrivals at the mbarrier" model)
 gradus_mutant(early_read ${pipeline} "ptx::mbarrier_wait(shared.full(at.stage), at.round)" "(void)0" "more arrivals at the mbarrier" model)
 gradus_mutant(early_give_back ${pipeline} "ptx::wgmma_wait<1>()" "(void)0" "${race}" thread)
-gradus_mutant(wrong_bytes ${pipeline} "expect_tx(full, Config::kStageBytes)" "expect_tx(full, Config::kStageBytes + 16)"
+gradus_mutant(wrong_bytes ${pipeline} "expect_tx(full, Config::kLoadBytes)" "expect_tx(full, Config::kLoadBytes + 16)"
   "transaction count of 16 bytes" model)
 gradus_mutant(peer_not_asked ${pipeline} "unsigned(kReaders * cluster))" "unsigned(kReaders + 0 * cluster))" "more arrivals at the mbarrier" model)
 gradus_mutant(peer_not_told ${pipeline} "ptx::mbarrier_arrive_remote(shared.empty(stage), lane)" "ptx::mbarrier_arrive_remote(shared.empty(stage), ptx::cluster_rank())"
@@ -45,5 +45,8 @@ gradus_mutant(missing_proxy_fence ${epilogue} "ptx::fence_proxy_async()" "(void)
 gradus_mutant(incomplete_box ${epilogue} "ptx::barrier_sync(kConsumerBarrier + consumer_, Config::kWarpgroup);  // the box is complete" "// the box is complete"
   "${box_race}" thread)
 gradus_mutant(overwritten_box ${epilogue} "if (leader()) ptx::bulk_wait_read<1>()" "(void)0" "wrong" model)
+gradus_mutant(unprepared matmul_hopper_prepare.h "ptx::barrier_sync(kPreparedBarrier, Config::kConsumers * Config::kWarpgroup)" "(void)0"
+  "data race.*matmul_hopper_prepare.h" thread)
+gradus_mutant(prepared_without_fence matmul_hopper_prepare.h "ptx::fence_proxy_async()" "(void)0" "data race.*matmul_hopper_prepare.h" thread)
 gradus_mutant(early_row ${epilogue} "__syncwarp();  // the warp's rows" "// the warp's rows" "${box_race}" thread)
 gradus_mutant(overwritten_row ${epilogue} "__syncwarp();  // the rows of the part before" "// the rows of the part before" "${box_race}" thread)
