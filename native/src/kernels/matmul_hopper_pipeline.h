@@ -197,6 +197,8 @@ GRADUS_DEVICE void multiply_slices(const HopperShared<Config>& shared, int row, 
     at.advance();
   }
   ptx::wgmma_wait<0>();
+  GRADUS_UNROLL
+  for (int block = 0; block < Config::kBlocks; block++) ptx::wgmma_results(sum[block]);
   give_back(shared, before, cluster);
 }
 

@@ -66,7 +66,8 @@ inline double hopper_clocks(const gr_matmul_problem& p, Multiply kind, const Hop
 }
 
 inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind) {
-  constexpr int64_t kMinSlices = 4;  // of a part
+  constexpr int64_t kMinSlices = 4;    // of a part
+  constexpr int64_t kEnough = 4 * 132;  // tiles: more parts would but cost time, here and there
   const MatmulForced& forced = matmul_forced();
   bool prepares = hopper_prepares(kind, p.trans_a == 0 && p.trans_b != 0);
   int64_t all = divide_up(p.k, kind == Multiply::tensor ? 64 : 32);
@@ -74,13 +75,14 @@ inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind) {
   double least = 0;
   for (int tile = 0; tile < kHopperTileCount; tile++) {
     if (kHopperTiles[tile].prepares != prepares || (forced.hopper > 0 && forced.hopper != tile + 1)) continue;
+    int64_t tiles = divide_up(p.m, kHopperTiles[tile].m) * divide_up(p.n, kHopperTiles[tile].n) * p.batch;
     for (int cluster : {2, 1}) {
       if (cluster > 1 && !kHopperTiles[tile].cluster) continue;
       if (forced.cluster != 0 && kHopperTiles[tile].cluster && forced.cluster != cluster) continue;
       for (int64_t splits = 1; splits <= kMaxSplits; splits = forced.splits == 0 ? splits * 2 : splits + 1) {
         if (forced.splits != 0 && splits != forced.splits) continue;
         int64_t slices = divide_up(all, splits);
-        if (forced.splits == 0 && splits > 1 && slices < kMinSlices) break;
+        if (forced.splits == 0 && splits > 1 && (slices < kMinSlices || tiles * splits / 2 > kEnough)) break;
         int64_t used = divide_up(all, slices);
         double clocks = hopper_clocks(p, kind, kHopperTiles[tile], cluster, used, slices);
         if (least == 0 || clocks < least) {

@@ -130,6 +130,8 @@ GRADUS_DEVICE void multiply_prepared_slices(const HopperShared<Config>& shared, 
     at.advance();
   }
   ptx::wgmma_wait<0>();
+  GRADUS_UNROLL
+  for (int block = 0; block < Config::kBlocks; block++) ptx::wgmma_results(sum[block]);
   give_back(shared, before, cluster);
 }
 

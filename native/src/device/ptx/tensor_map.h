@@ -36,10 +36,13 @@ inline std::string encode_tensor_map(tensor_map* map, TensorMapType type, int ra
   using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
                               const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
                               CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-  void* entry = nullptr;
-  cudaDriverEntryPointQueryResult found;
-  cudaError_t status = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found);
-  if (status != cudaSuccess || found != cudaDriverEntryPointSuccess) return "the driver has no cuTensorMapEncodeTiled";
+  static const Encode encode = [] {
+    void* entry = nullptr;
+    cudaDriverEntryPointQueryResult found;
+    cudaError_t status = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found);
+    return status == cudaSuccess && found == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(entry) : nullptr;
+  }();
+  if (encode == nullptr) return "the driver has no cuTensorMapEncodeTiled";
   constexpr CUtensorMapDataType kTypes[] = {CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
                                             CU_TENSOR_MAP_DATA_TYPE_FLOAT32, CU_TENSOR_MAP_DATA_TYPE_TFLOAT32};
   constexpr CUtensorMapSwizzle kModes[] = {CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_SWIZZLE_32B, CU_TENSOR_MAP_SWIZZLE_64B,
@@ -52,9 +55,9 @@ inline std::string encode_tensor_map(tensor_map* map, TensorMapType type, int ra
     boxes[d] = box[d];
     if (d > 0) pitches[d - 1] = pitch[d - 1];
   }
-  CUresult result = reinterpret_cast<Encode>(entry)(map, kTypes[int(type)], cuuint32_t(rank), const_cast<void*>(base), extents, pitches,
-                                                    boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, kModes[int(swizzle)],
-                                                    CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  CUresult result = encode(map, kTypes[int(type)], cuuint32_t(rank), const_cast<void*>(base), extents, pitches, boxes, steps,
+                           CU_TENSOR_MAP_INTERLEAVE_NONE, kModes[int(swizzle)], CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+                           CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return result == CUDA_SUCCESS ? std::string() : "cuTensorMapEncodeTiled refused the tensor, error " + std::to_string(int(result));
 #endif
 }

@@ -3,7 +3,8 @@
 // K is 16 for bf16 and f16, 8 for tf32 (whose operands must be K-major).
 // wgmma_a_registers takes A [64, K] from four registers a thread, laid out as the A fragment of mma.sync (mma.h) with rows
 // 16 (t / 32) and up; they too belong to the hardware until the wait.
-// Use: wgmma_fence, wgmma..., wgmma_commit, wgmma_wait<pending groups>; the accumulators belong to the hardware in between.
+// Use: wgmma_fence, wgmma..., wgmma_commit, wgmma_wait<pending groups>, wgmma_results; the accumulators belong to the hardware in
+// between. wgmma_results keeps the compiler from moving arithmetic on them before the wait, which does not name them.
 // Source: PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions".
 #pragma once
 
@@ -57,6 +58,8 @@ inline void wgmma_wait(Site site = Site::here()) {
   }
   emulator::wgmma_deliver(Pending, site);
 }
+template <int N>
+inline void wgmma_results(float (&)[N]) {}
 template <int N, class T, bool TransposeA = false, bool TransposeB = false>
 inline void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool accumulate, Site site = Site::here()) {
   using Kind = model::Kind<T>;
@@ -83,6 +86,12 @@ GRADUS_DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligne
 template <int Pending>
 GRADUS_DEVICE void wgmma_wait(Site = Site::here()) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
+}
+
+template <int N>
+GRADUS_DEVICE void wgmma_results(float (&d)[N]) {
+  GRADUS_UNROLL
+  for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
 
 #include "device/ptx/wgmma_forms.inc"
