@@ -75,6 +75,9 @@ public final class Conv {
    * <p>Shapes: x: [N, H, W, C], weight: [O, KH, KW, C / groups], bias, scale, shift, runningMean,
    * runningVar: [O], residual: [N, OH, OW, O] -> y: [N, OH, OW, O]
    *
+   * <p>Source: Jung et al., "Restructuring batch normalization to accelerate CNN training", MLSys
+   * 2019.
+   *
    * <pre>{@code
    * Tensor y = Conv.conv2dBatchNorm(x, weight, null, Conv2dOptions.of(1, 1),
    *     gamma, beta, mean, var, 0.1, 1e-5, Activation.RELU, null);
