@@ -646,7 +646,7 @@ class CapturedStepTest {
       }
       long bytes = threads.getThreadAllocatedBytes(self) - before;
       assertTrue(Double.isFinite(sum));
-      // An eager step makes some 100 kB; what is left is the copy of the inputs and the loss.
+      // An eager step makes tens of kB; what is left is the copy of the inputs and the loss.
       assertTrue(bytes <= 100 * 1024, () -> bytes / 100 + " bytes a step");
     } finally {
       LeakDetector.setLevel(level);
