@@ -228,6 +228,7 @@ final class KernelCases {
                       g,
                       x,
                       null,
+                      null,
                       mean,
                       invStd,
                       weight,
