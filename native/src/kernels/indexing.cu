@@ -110,8 +110,9 @@ struct Plan {
   bool scans;
 };
 
-// Up to so many positions and so many comparisons, scanning the index is cheaper than sorting it.
-constexpr int64_t kScanCount = 1024;
+// Up to so many positions, of which no more can meet than are added one by one, and up to so many comparisons, scanning the index
+// is cheaper than sorting it.
+constexpr int64_t kScanCount = GR_SCATTER_RUN;
 constexpr int64_t kScanWork = int64_t(1) << 26;
 
 Plan plan_of(const gr_index_shape& s) {

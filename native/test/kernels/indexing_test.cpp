@@ -141,7 +141,7 @@ void check_scatter(const gr_index_shape& s, int64_t offset = 0) {
 }
 
 TEST(scatter_by_scanning) {
-  for (const gr_index_shape& s : {rows(1, 1, 1, 1), rows(1, 9, 70, 16), rows(3, 5, 11, 24), rows(2, 7, 5, 3),
+  for (const gr_index_shape& s : {rows(1, 1, 1, 1), rows(1, 9, 60, 16), rows(3, 5, 11, 24), rows(2, 7, 5, 3),
                                   own_rows(3, 6, 4, 8), elements(2, 5, 7, 9), gr_index_shape{3, 5, 4, 6, 0, 6, 1},
                                   gr_index_shape{2, 4, 3, 5, 1, 2, 7}}) {
     CHECK_EQUAL(gr_scatter_add_scratch(host(s), GR_FLOAT32, 0), int64_t(0));
@@ -159,7 +159,7 @@ TEST(scatter_by_scanning) {
 
 TEST(scatter_by_sorting) {
   // Many keys: three passes; a shared list; lists of their own; an index of its own for every element.
-  for (const gr_index_shape& s : {rows(1, 70000, 1500, 4), rows(2, 300, 1030, 9), own_rows(3, 40, 1100, 3),
+  for (const gr_index_shape& s : {rows(1, 70000, 1500, 4), rows(2, 300, 1030, 9), own_rows(3, 40, 1100, 3), rows(1, 9, 70, 16),
                                   elements(1, 90, 1200, 3), rows(1, 1100, 1100, 136)}) {
     CHECK(gr_scatter_add_scratch(host(s), GR_FLOAT32, 0) > 0);
     check_scatter<float>(s);
