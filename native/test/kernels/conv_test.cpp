@@ -1,60 +1,14 @@
 // Convolution against loops in float64. One declaration of a shape runs forward with every epilogue and both backward products.
-
 #include "gradus/conv.h"
 #include "kernels/arrays.h"
+#include "kernels/conv_shape.h"
 
 namespace {
 
 using gradus::bfloat16;
 using gradus::float16;
 using test::Array;
-
-struct Shape : gr_conv {
-  Shape(int64_t n_, int64_t h_, int64_t w_, int64_t c_, int64_t o_, int64_t kh_, int64_t kw_) : gr_conv{} {
-    n = n_, h = h_, w = w_, c = c_, o = o_, kh = kh_, kw = kw_;
-    stride_h = stride_w = dilation_h = dilation_w = groups = 1;
-    sized();
-  }
-  Shape& stride(int64_t a, int64_t b) { return stride_h = a, stride_w = b, sized(); }
-  Shape& pad(int64_t a, int64_t b) { return pad_h = a, pad_w = b, sized(); }
-  Shape& dilate(int64_t a, int64_t b) { return dilation_h = a, dilation_w = b, sized(); }
-  Shape& grouped(int64_t g) { return groups = g, *this; }
-  Shape& with(gr_precision p) { return precision = p, *this; }
-  Shape& sized() {
-    auto extent = [](int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
-      int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1;
-      return room < 0 ? 0 : room / stride + 1;
-    };
-    oh = extent(h, kh, stride_h, pad_h, dilation_h);
-    ow = extent(w, kw, stride_w, pad_w, dilation_w);
-    return *this;
-  }
-  int64_t address() const { return int64_t(reinterpret_cast<uintptr_t>(static_cast<const gr_conv*>(this))); }
-  int64_t cg() const { return c / groups; }
-  int64_t x_size() const { return n * h * w * c; }
-  int64_t y_size() const { return n * oh * ow * o; }
-  int64_t w_size() const { return o * kh * kw * cg(); }
-
-  // f(index of y, index of x, index of w) for every product of the convolution.
-  template <class F>
-  void each(F f) const {
-    int64_t og = o / groups;
-    for (int64_t in = 0; in < n; in++)
-      for (int64_t i = 0; i < oh; i++)
-        for (int64_t u = 0; u < kh; u++) {
-          int64_t row = i * stride_h + u * dilation_h - pad_h;
-          if (row < 0 || row >= h) continue;
-          for (int64_t j = 0; j < ow; j++)
-            for (int64_t v = 0; v < kw; v++) {
-              int64_t column = j * stride_w + v * dilation_w - pad_w;
-              if (column < 0 || column >= w) continue;
-              int64_t y = ((in * oh + i) * ow + j) * o, x = ((in * h + row) * w + column) * c;
-              for (int64_t a = 0; a < o; a++)
-                for (int64_t k = 0; k < cg(); k++) f(y + a, x + a / og * cg() + k, ((a * kh + u) * kw + v) * cg() + k);
-            }
-        }
-  }
-};
+using test::Shape;
 
 template <class T>
 std::vector<double> doubles(const Array<T>& a) {
@@ -85,9 +39,7 @@ void compare(const char* what, const Shape& s, const Array<T>& actual, const std
     double limit = rounding<T>() * std::fabs(e) * 1.01 + product_unit<T>(s) * magnitude[size_t(i)] + 1e-300;
     if (std::is_same_v<T, float16>) limit += 0x1p-24;
     if (std::fabs(a - e) <= limit) continue;
-    auto n = [](int64_t v) { return std::to_string(v); };
-    std::string x = n(s.n) + "x" + n(s.h) + "x" + n(s.w) + "x" + n(s.c), w = n(s.o) + "x" + n(s.kh) + "x" + n(s.kw);
-    std::string where = " [" + n(i) + "] of x " + x + " w " + w + " groups " + n(s.groups) + " dtype " + n(actual.dtype());
+    const std::string where = " [" + std::to_string(i) + "] of " + s.name() + " dtype " + std::to_string(actual.dtype());
     test::report(__FILE__, __LINE__, what + where + " is " + std::to_string(a) + ", not " + std::to_string(e));
     return;
   }
