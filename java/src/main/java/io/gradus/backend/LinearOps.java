@@ -36,4 +36,59 @@ public interface LinearOps extends Primitives {
       unary(UnaryOp.RELU, y, y);
     }
   }
+
+  /**
+   * The gradients of {@link #linearForward}; a null gradient is not computed.
+   *
+   * <pre>{@code
+   * g = gradY * activation'(y)
+   * gradX = g weight,  gradWeight = g^T x,  gradBias = sum of the rows of g
+   * }</pre>
+   *
+   * @param gradY [rows, outputs]
+   * @param y what forward gave; may be null where the activation is {@link Activation#NONE}
+   * @param x [rows, inputs]
+   * @param weight [outputs, inputs]
+   * @param gradX [rows, inputs]
+   * @param gradWeight [outputs, inputs]
+   * @param gradBias [outputs]
+   */
+  default void linearBackward(
+      Buffer gradY,
+      @Nullable Buffer y,
+      Buffer x,
+      Buffer weight,
+      @Nullable Buffer gradX,
+      @Nullable Buffer gradWeight,
+      @Nullable Buffer gradBias,
+      long rows,
+      long inputs,
+      long outputs,
+      Activation activation) {
+    Memory gated = null;
+    try {
+      Buffer g = gradY;
+      if (activation == Activation.RELU && y != null) {
+        long[] shape = {rows * outputs};
+        long[] dense = {1};
+        gated = allocate(gradY.dtype(), rows * outputs);
+        g = Buffer.of(gated);
+        binary(BinaryOp.GATE, gradY, dense, y, dense, g, shape);
+      }
+      if (gradX != null) {
+        matmul(MatmulShape.of(rows, inputs, outputs, false, false), g, weight, gradX);
+      }
+      if (gradWeight != null) {
+        // The product reads the transpose of g as it lies.
+        matmul(MatmulShape.of(outputs, inputs, rows, true, false), g, x, gradWeight);
+      }
+      if (gradBias != null) {
+        reduce(ReduceOp.SUM, g, gradBias, 1, rows, outputs);
+      }
+    } finally {
+      if (gated != null) {
+        gated.release();
+      }
+    }
+  }
 }

@@ -3,7 +3,7 @@ package io.gradus.backend;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import java.lang.ref.Cleaner;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerFieldUpdater;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,11 +13,16 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Memory {
   private static final Cleaner CLEANER = Cleaner.create();
+  private static final AtomicIntegerFieldUpdater<Memory> REFERENCES =
+      AtomicIntegerFieldUpdater.newUpdater(Memory.class, "references");
+  private static final AtomicIntegerFieldUpdater<Memory> VERSION =
+      AtomicIntegerFieldUpdater.newUpdater(Memory.class, "version");
 
   private final Lease lease;
   private final Cleaner.Cleanable cleanable;
-  private final AtomicInteger references = new AtomicInteger(1);
-  private final AtomicInteger version = new AtomicInteger();
+  // Counted by updaters rather than objects of their own: every operation allocates.
+  private volatile int references = 1;
+  private volatile int version;
 
   Memory(Allocator allocator, DType dtype, long length, Object resource, @Nullable Throwable site) {
     this.lease = new Lease(allocator, dtype, length, resource, site);
@@ -41,13 +46,13 @@ public final class Memory {
    */
   public Object resource() {
     Checks.state(
-        references.get() > 0, "[memory] use after close: this tensor's memory was already freed");
+        references > 0, "[memory] use after close: this tensor's memory was already freed");
     return lease.resource;
   }
 
   /** Whether the memory was returned. */
   public boolean isClosed() {
-    return references.get() <= 0;
+    return references <= 0;
   }
 
   /**
@@ -56,7 +61,7 @@ public final class Memory {
    * @throws IllegalStateException after the last release
    */
   public Memory retain() {
-    int before = references.getAndUpdate(n -> n > 0 ? n + 1 : n);
+    int before = REFERENCES.getAndUpdate(this, n -> n > 0 ? n + 1 : n);
     Checks.state(before > 0, "[memory] use after close: this tensor's memory was already freed");
     return this;
   }
@@ -67,7 +72,7 @@ public final class Memory {
    * @throws IllegalStateException when there is no owner left
    */
   public void release() {
-    int before = references.getAndUpdate(n -> n > 0 ? n - 1 : n);
+    int before = REFERENCES.getAndUpdate(this, n -> n > 0 ? n - 1 : n);
     Checks.state(before > 0, "[memory] double close: this memory was already freed");
     if (before == 1) {
       lease.closed = true;
@@ -77,12 +82,12 @@ public final class Memory {
 
   /** How often the contents were changed in place; saved tensors compare it. */
   public int version() {
-    return version.get();
+    return version;
   }
 
   /** Notes a change in place. */
   public void bumpVersion() {
-    version.incrementAndGet();
+    VERSION.incrementAndGet(this);
   }
 
   /** What outlives the Memory object: it must not refer back to it. */

@@ -42,6 +42,7 @@ public final class ParameterGroup {
   private final long[] stepCounts;
   private final Tensor lrTensor;
   private final UpdateRule rule;
+  private final @Nullable Parts[] parts;
   private double lr;
 
   ParameterGroup(List<Tensor> params, double lr, UpdateRule rule, List<String> stateNames) {
@@ -61,6 +62,7 @@ public final class ParameterGroup {
     valueViews = new Tensor[params.size()];
     gradViews = new Tensor[params.size()];
     stepCounts = new long[params.size()];
+    parts = new Parts[params.size()];
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       values = arena(dtype);
@@ -207,25 +209,55 @@ public final class ParameterGroup {
     return true;
   }
 
-  private void update(int from, int to) {
-    steps.slice(0, from, to).addInPlace(1);
-    count(from, to);
-    Tensor step = steps.slice(0, from, from + 1);
-    Tensor[] state = new Tensor[stateArray.length];
-    for (int i = 0; i < state.length; i++) {
-      state[i] = part(stateArray[i], from, to);
+  /** The windows of a run of parameters, up to the one before {@code to}. */
+  private final class Parts {
+    final int to;
+    final Tensor stepCounts;
+    final Tensor firstCount;
+    final Tensor value;
+    final Tensor grad;
+    final @Nullable Tensor precise;
+    final Tensor[] state;
+
+    Parts(int from, int to) {
+      this.to = to;
+      stepCounts = Scope.escape(steps.slice(0, from, to));
+      firstCount = Scope.escape(steps.slice(0, from, from + 1));
+      value = Scope.escape(part(values, from, to));
+      grad = Scope.escape(part(grads, from, to));
+      precise = master == null ? null : Scope.escape(part(master, from, to));
+      state = new Tensor[stateArray.length];
+      for (int i = 0; i < state.length; i++) {
+        state[i] = Scope.escape(part(stateArray[i], from, to));
+      }
     }
-    Tensor value = part(values, from, to);
-    Tensor grad = part(grads, from, to);
-    if (master == null) {
-      rule.apply(value, grad, lrTensor, step, state);
+  }
+
+  /** The windows of a run, made when it is first seen: a training has the same ones each step. */
+  private Parts parts(int from, int to) {
+    Parts known = parts[from];
+    if (known == null || known.to != to) {
+      known = new Parts(from, to);
+      parts[from] = known;
+    }
+    return known;
+  }
+
+  private void update(int from, int to) {
+    Parts run = parts(from, to);
+    run.stepCounts.addInPlace(1);
+    count(from, to);
+    Tensor value = run.value;
+    Tensor grad = run.grad;
+    Tensor precise = run.precise;
+    if (precise == null) {
+      rule.apply(value, grad, lrTensor, run.firstCount, run.state);
       return;
     }
-    Tensor precise = part(master, from, to);
     // Where the 16-bit value was changed by someone else, such as a loaded state, it counts.
     Tensor untouched = precise.to(dtype).eq(value);
     precise.copyFrom(Tensor.where(untouched, precise, value.to(DType.FLOAT32)));
-    rule.apply(precise, grad.to(DType.FLOAT32), lrTensor, step, state);
+    rule.apply(precise, grad.to(DType.FLOAT32), lrTensor, run.firstCount, run.state);
     value.copyFrom(precise);
   }
 

@@ -16,6 +16,9 @@ public final class AnomalyMode {
   private static final ThreadLocal<boolean[]> ENABLED =
       ThreadLocal.withInitial(() -> new boolean[1]);
 
+  private static final GradMode.Guard RESTORE_ON = () -> ENABLED.get()[0] = true;
+  private static final GradMode.Guard RESTORE_OFF = () -> ENABLED.get()[0] = false;
+
   private AnomalyMode() {}
 
   /** Whether this thread checks. */
@@ -35,9 +38,9 @@ public final class AnomalyMode {
 
   private static GradMode.Guard set(boolean enabled) {
     boolean[] flag = ENABLED.get();
-    boolean before = flag[0];
+    GradMode.Guard restore = flag[0] ? RESTORE_ON : RESTORE_OFF;
     flag[0] = enabled;
-    return () -> flag[0] = before;
+    return restore;
   }
 
   /** The innermost caller outside the tensor package. */

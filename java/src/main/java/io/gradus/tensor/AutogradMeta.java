@@ -1,6 +1,9 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.Backend;
 import io.gradus.core.Checks;
+import io.gradus.core.DType;
+import io.gradus.core.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -20,6 +23,9 @@ final class AutogradMeta {
 
   /** Whether {@link #grad} is a buffer to be overwritten by the next gradient. */
   boolean gradStale;
+
+  /** Whether {@link #lendGrad} gave the buffer to a gradient that has not arrived yet. */
+  private boolean lent;
 
   boolean retainGrad;
   @Nullable AccumulateGrad accumulator;
@@ -42,14 +48,44 @@ final class AutogradMeta {
     return g;
   }
 
+  /**
+   * The buffer that the next gradient would overwrite, so that it can be computed there; null where
+   * there is none that fits, or another gradient is being computed there.
+   */
+  @Nullable Tensor lendGrad(Backend backend, DType dtype, Shape shape) {
+    Tensor place = grad;
+    if (lent
+        || place == null
+        || !gradStale
+        || !hooks.isEmpty()
+        || place.backend() != backend
+        || place.dtype() != dtype
+        || !place.isContiguous()
+        || !place.shape().equals(shape)) {
+      return null;
+    }
+    lent = true;
+    return place.view(shape, place.stridesInternal(), place.offset());
+  }
+
+  /** Makes what is in {@link #grad} a buffer for the next gradient. */
+  void outdateGrad() {
+    gradStale = true;
+    lent = false;
+  }
+
   /** Adds a gradient to {@link #grad}, or makes it the gradient where there is none. */
   void accumulate(Tensor gradient) {
     Tensor old = grad;
     if (old == null) {
       grad = Scope.escape(GradMode.isEnabled() ? gradient.alias() : gradient.copy());
     } else if (gradStale) {
-      try (GradMode.Guard g = GradMode.noGrad()) {
-        old.copyFrom(gradient);
+      if (lent && gradient.holds(old.memory()) && gradient.offset() == old.offset()) {
+        old.memory().bumpVersion();
+      } else {
+        try (GradMode.Guard g = GradMode.noGrad()) {
+          old.copyFrom(gradient);
+        }
       }
     } else if (GradMode.isEnabled()) {
       grad = Scope.escape(old.add(gradient));
@@ -57,5 +93,6 @@ final class AutogradMeta {
       old.addInPlace(gradient);
     }
     gradStale = false;
+    lent = false;
   }
 }

@@ -211,16 +211,16 @@ final class BatchNormFunction extends Function {
     Tensor weight = savedWeight();
     Tensor denseWeight = weight == null ? null : weight.contiguous();
     if (needsGrad(0)) {
-      out[0] = Tensor.empty(backend, x.dtype(), x.shape());
+      out[0] = emptyGradient(0, backend, x.dtype(), x.shape());
     }
     @Nullable Tensor gradWeight = null;
     if (weight != null && needsGrad(weightAt)) {
-      gradWeight = Tensor.empty(backend, weight.dtype(), channels);
+      gradWeight = emptyGradient(weightAt, backend, weight.dtype(), channels);
       out[weightAt] = gradWeight;
     }
     @Nullable Tensor gradBias = null;
     if (biasAt > 0 && needsGrad(biasAt)) {
-      gradBias = Tensor.empty(backend, biasType, channels);
+      gradBias = emptyGradient(biasAt, backend, biasType, channels);
       out[biasAt] = gradBias;
     }
     @Nullable Tensor gradResidual = null;

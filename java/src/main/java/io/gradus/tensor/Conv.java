@@ -409,12 +409,23 @@ public final class Conv {
         out[0] = new Conv2dBackwardInput("conv2dBackwardInput", shape).apply(g, saved(1));
       }
       if (needsGrad(1)) {
-        out[1] = new Conv2dBackwardWeight(shape).apply(saved(0), g);
+        out[1] = gradWeight(saved(0), g);
       }
       if (needsGrad(2)) {
         out[2] = g.sum(0, 1, 2);
       }
       return out;
+    }
+
+    private Tensor gradWeight(Tensor x, Tensor gradY) {
+      if (GradMode.isEnabled()) {
+        return new Conv2dBackwardWeight(shape).apply(x, gradY);
+      }
+      Tensor gradW = emptyGradient(1, x.backend(), x.dtype(), weightShape(shape));
+      x.backend()
+          .conv2dBackwardWeight(
+              x.contiguous().buffer(), gradY.contiguous().buffer(), gradW.buffer(), shape);
+      return gradW;
     }
   }
 

@@ -102,10 +102,28 @@ public final class Embedding {
     @Override
     protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
       Tensor g = grads[0];
-      return new @Nullable Tensor[] {
-        g == null ? null : new Collect(saved(0), table, padding).apply(g)
-      };
+      if (g == null || GradMode.isEnabled()) {
+        return new @Nullable Tensor[] {
+          g == null ? null : new Collect(saved(0), table, padding).apply(g)
+        };
+      }
+      Tensor gradWeight = emptyGradient(0, g.backend(), g.dtype(), table);
+      collect(g, saved(0), gradWeight, padding);
+      return new Tensor[] {gradWeight};
     }
+  }
+
+  private static void collect(Tensor gradY, Tensor index, Tensor gradWeight, long padding) {
+    gradY
+        .backend()
+        .embeddingBackward(
+            gradY.contiguous().buffer(),
+            index.buffer(),
+            gradWeight.buffer(),
+            gradWeight.size(0),
+            index.numel(),
+            gradWeight.size(1),
+            padding);
   }
 
   /** The gradient of the table. */
@@ -123,18 +141,8 @@ public final class Embedding {
 
     @Override
     protected Tensor[] forward(Tensor... in) {
-      Tensor gradY = in[0].contiguous();
-      Tensor gradWeight = Tensor.empty(gradY.backend(), gradY.dtype(), table);
-      gradY
-          .backend()
-          .embeddingBackward(
-              gradY.buffer(),
-              index.buffer(),
-              gradWeight.buffer(),
-              table.dim(0),
-              index.numel(),
-              table.dim(1),
-              padding);
+      Tensor gradWeight = Tensor.empty(in[0].backend(), in[0].dtype(), table);
+      collect(in[0], index, gradWeight, padding);
       save(index);
       return new Tensor[] {gradWeight};
     }

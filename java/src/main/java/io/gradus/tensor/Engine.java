@@ -122,12 +122,12 @@ final class Engine {
   }
 
   /** Runs one backward in a scope of its own; every result is a handle that nobody else holds. */
-  private static @Nullable Tensor[] backward(Function function, @Nullable Tensor[] slots) {
+  private @Nullable Tensor[] backward(Function function, @Nullable Tensor[] slots) {
     try (Scope scope = Scope.open()) {
       @Nullable Tensor[] results;
       // A NaN made by what a backward is composed of is the differentiated operation's.
       try (GradMode.Guard off = AnomalyMode.suspend()) {
-        results = function.runBackward(slots.clone());
+        results = function.runBackward(slots.clone(), captures == null && !createGraph);
       }
       for (int i = 0; i < results.length; i++) {
         Tensor gradient = results[i];

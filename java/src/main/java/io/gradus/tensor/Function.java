@@ -1,6 +1,8 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.Backend;
 import io.gradus.core.Checks;
+import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
@@ -31,7 +33,12 @@ import org.jspecify.annotations.Nullable;
  */
 public abstract class Function {
   private static final AtomicLong SEQUENCE = new AtomicLong();
+  // Most applications record nothing: they share what is empty.
   private static final SavedTensor[] NOTHING = {};
+  private static final @Nullable Function[] NO_FUNCTIONS = {};
+  private static final int[] NO_SLOTS = {};
+  private static final Shape[] NO_SHAPES = {};
+  private static final AutogradMeta[] NO_OUTPUTS = {};
 
   private final String name;
   private final long sequence = SEQUENCE.incrementAndGet();
@@ -39,10 +46,11 @@ public abstract class Function {
   private boolean applied;
   private SavedTensor[] saved = NOTHING;
   private boolean freed;
-  private @Nullable Function[] nextFunctions = {};
-  private int[] nextSlots = {};
-  private Shape[] inputShapes = {};
-  private AutogradMeta[] outputs = {};
+  private @Nullable Function[] nextFunctions = NO_FUNCTIONS;
+  private int[] nextSlots = NO_SLOTS;
+  private Shape[] inputShapes = NO_SHAPES;
+  private AutogradMeta[] outputs = NO_OUTPUTS;
+  private boolean accumulating;
   private @Nullable String callSite;
 
   /** For subclasses; the name stands in error messages. */
@@ -101,6 +109,20 @@ public abstract class Function {
   /** Whether there will be a backward: otherwise nothing needs to be kept for one. */
   protected final boolean isRecording() {
     return recording;
+  }
+
+  /**
+   * Memory for the gradient of an input, dense and of undefined contents: in {@link #backward},
+   * what a leaf's gradient would be copied to anyway, and new memory otherwise.
+   */
+  final Tensor emptyGradient(int input, Backend backend, DType dtype, Shape shape) {
+    if (accumulating && nextFunctions[input] instanceof AccumulateGrad end) {
+      Tensor place = end.leaf.lendGrad(backend, dtype, shape);
+      if (place != null) {
+        return place;
+      }
+    }
+    return Tensor.empty(backend, dtype, shape);
   }
 
   /** How many inputs it was applied to. */
@@ -240,8 +262,14 @@ public abstract class Function {
     return callSite;
   }
 
-  /** Applies backward and checks what a user's function may have got wrong. */
-  @Nullable Tensor[] runBackward(@Nullable Tensor[] gradOutputs) {
+  /**
+   * Applies backward and checks what a user's function may have got wrong.
+   *
+   * @param intoLeaves whether the gradients of leaves are on their way to {@code grad}, without a
+   *     graph of their own
+   */
+  @Nullable Tensor[] runBackward(@Nullable Tensor[] gradOutputs, boolean intoLeaves) {
+    accumulating = intoLeaves;
     @Nullable Tensor[] gradients = backward(gradOutputs);
     Checks.shape(
         gradients.length >= inputShapes.length,

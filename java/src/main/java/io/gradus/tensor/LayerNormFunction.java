@@ -81,9 +81,11 @@ final class LayerNormFunction extends Function {
     @Nullable Tensor weight = weightAt < 0 ? null : saved(3);
     @Nullable Tensor gradX = needsGrad(0) ? Tensor.empty(backend, x.dtype(), x.shape()) : null;
     @Nullable Tensor gradWeight =
-        weight != null && needsGrad(weightAt) ? Tensor.empty(backend, weight.dtype(), row) : null;
+        weight != null && needsGrad(weightAt)
+            ? emptyGradient(weightAt, backend, weight.dtype(), row)
+            : null;
     @Nullable Tensor gradBias =
-        biasAt > 0 && needsGrad(biasAt) ? Tensor.empty(backend, biasType, row) : null;
+        biasAt > 0 && needsGrad(biasAt) ? emptyGradient(biasAt, backend, biasType, row) : null;
     backend.layerNormBackward(
         g.buffer(),
         x.buffer(),

@@ -2,7 +2,9 @@ package io.gradus.tensor;
 
 import io.gradus.backend.Activation;
 import io.gradus.backend.BinaryOp;
+import io.gradus.backend.Buffer;
 import io.gradus.core.Checks;
+import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
 
 /** The affine map of a fully connected layer. */
@@ -139,6 +141,10 @@ public final class Linear {
       if (gradY == null) {
         return out;
       }
+      if (!GradMode.isEnabled()) {
+        fused(gradY.contiguous(), out);
+        return out;
+      }
       Tensor x = saved(0);
       Tensor weight = saved(1);
       long rows = x.shape().product(0, x.rank() - 1);
@@ -152,13 +158,39 @@ public final class Linear {
         out[0] = flat ? gradX : gradX.reshape(x.shape().dims());
       }
       if (needsGrad(1)) {
-        // The product reads the transpose of g as it lies.
         out[1] = g.t().matmul(flat ? x : x.reshape(rows, x.size(-1)));
       }
       if (needsGrad(2)) {
         out[2] = g.sum(0);
       }
       return out;
+    }
+
+    private void fused(Tensor gradY, @Nullable Tensor[] out) {
+      Tensor x = saved(0).contiguous();
+      Tensor weight = saved(1).contiguous();
+      long outputs = weight.size(0);
+      for (int i = 0; i < out.length; i++) {
+        Shape shape = i == 0 ? x.shape() : i == 1 ? weight.shape() : Shape.of(outputs);
+        out[i] = needsGrad(i) ? emptyGradient(i, x.backend(), x.dtype(), shape) : null;
+      }
+      x.backend()
+          .linearBackward(
+              gradY.buffer(),
+              activation == Activation.NONE ? null : saved(2).buffer(),
+              x.buffer(),
+              weight.buffer(),
+              window(out[0]),
+              window(out[1]),
+              out.length > 2 ? window(out[2]) : null,
+              x.shape().product(0, x.rank() - 1),
+              x.size(-1),
+              outputs,
+              activation);
+    }
+
+    private static @Nullable Buffer window(@Nullable Tensor gradient) {
+      return gradient == null ? null : gradient.buffer();
     }
   }
 }

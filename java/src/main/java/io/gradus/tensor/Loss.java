@@ -9,6 +9,11 @@ import org.jspecify.annotations.Nullable;
 
 /** Losses. Where no reduction is given it is the mean. */
 public final class Loss {
+  /** So many labels are read into the same array in every step. */
+  private static final int LABELS_KEPT = 1 << 14;
+
+  private static final ThreadLocal<long[]> LABELS = ThreadLocal.withInitial(() -> new long[0]);
+
   private Loss() {}
 
   /**
@@ -215,8 +220,16 @@ public final class Loss {
     if (capture != null) {
       return capture.inRange(op, labels, classes, options.ignoreIndex());
     }
-    long[] values = labels.toLongs();
-    for (int i = 0; i < values.length; i++) {
+    long count = labels.numel();
+    long[] values = LABELS.get();
+    if (values.length < count) {
+      values = (long[]) HostArrays.allocate(DType.INT64, count);
+      if (count <= LABELS_KEPT) {
+        LABELS.set(values);
+      }
+    }
+    labels.backend().download(labels.buffer(), values, 0);
+    for (int i = 0; i < count; i++) {
       long label = values[i];
       if ((label < 0 || label >= classes) && label != options.ignoreIndex()) {
         throw new ArgumentException(

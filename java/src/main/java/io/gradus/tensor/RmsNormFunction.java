@@ -68,7 +68,7 @@ final class RmsNormFunction extends Function {
     }
     @Nullable Tensor gradWeight =
         weight != null && needsGrad(1)
-            ? Tensor.empty(backend, weight.dtype(), Shape.of(x.size(-1)))
+            ? emptyGradient(1, backend, weight.dtype(), Shape.of(x.size(-1)))
             : null;
     backend.rmsNormBackward(
         g.buffer(),

@@ -17,39 +17,72 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  */
 public final class Scope implements AutoCloseable {
-  private static final ThreadLocal<@Nullable Scope[]> CURRENT =
-      ThreadLocal.withInitial(() -> new Scope[1]);
+  private static final ThreadLocal<Stack> STACK = ThreadLocal.withInitial(Stack::new);
 
-  private static final int FEW = 4;
+  private static final int CLOSED = -1;
 
-  private final Thread thread = Thread.currentThread();
+  private final Stack stack;
   private final @Nullable Scope parent;
-  // An array of its own: every operation opens a scope, most of them for one or two tensors.
-  private @Nullable Tensor[] members = new Tensor[FEW];
-  private int size;
-  private boolean closed;
 
-  private Scope(@Nullable Scope parent) {
-    this.parent = parent;
+  /** Where its tensors begin in the stack, or {@link #CLOSED}. */
+  private int from;
+
+  /**
+   * The tensors of a thread's open scopes, those of inner scopes behind those of outer ones. Every
+   * operation opens a scope, most of them for one or two tensors: so they share an array.
+   */
+  private static final class Stack {
+    /** Up to here the array is kept when it is empty. */
+    static final int KEPT = 4096;
+
+    final Thread thread = Thread.currentThread();
+    @Nullable Scope current;
+    @Nullable Tensor[] members = new Tensor[64];
+    int size;
+
+    void add(Tensor tensor) {
+      if (size == members.length) {
+        members = Arrays.copyOf(members, 2 * size);
+      }
+      members[size++] = tensor;
+    }
+
+    /** Forgets what lies behind a place. */
+    void cut(int length) {
+      if (length == 0 && members.length > KEPT) {
+        members = new Tensor[KEPT];
+      } else {
+        Arrays.fill(members, length, size, null);
+      }
+      size = length;
+    }
+  }
+
+  private Scope(Stack stack) {
+    this.stack = stack;
+    this.parent = stack.current;
+    this.from = stack.size;
   }
 
   /** Opens a scope in this thread. */
   public static Scope open() {
-    @Nullable Scope[] current = CURRENT.get();
-    Scope scope = new Scope(current[0]);
-    current[0] = scope;
+    Stack stack = STACK.get();
+    Scope scope = new Scope(stack);
+    stack.current = scope;
     return scope;
   }
 
   static @Nullable Scope current() {
-    return CURRENT.get()[0];
+    return STACK.get().current;
   }
 
-  void add(Tensor tensor) {
-    if (size == members.length) {
-      members = Arrays.copyOf(members, 2 * size);
+  /** Gives a new tensor to the innermost scope of this thread, if there is one. */
+  static @Nullable Scope own(Tensor tensor) {
+    Stack stack = STACK.get();
+    if (stack.current != null) {
+      stack.add(tensor);
     }
-    members[size++] = tensor;
+    return stack.current;
   }
 
   /**
@@ -61,9 +94,6 @@ public final class Scope implements AutoCloseable {
     checkOpen();
     if (tensor.owner() == this) {
       tensor.setOwner(parent);
-      if (parent != null) {
-        parent.add(tensor);
-      }
     }
     return tensor;
   }
@@ -80,15 +110,15 @@ public final class Scope implements AutoCloseable {
   }
 
   Thread thread() {
-    return thread;
+    return stack.thread;
   }
 
   private void checkOpen() {
-    Checks.state(!closed, "[scope] use after close: this scope was already closed");
+    Checks.state(from != CLOSED, "[scope] use after close: this scope was already closed");
     Checks.state(
-        Thread.currentThread() == thread,
+        Thread.currentThread() == stack.thread,
         "[scope] opened by thread %s, used by %s: a scope belongs to the thread that opened it",
-        thread.getName(),
+        stack.thread.getName(),
         Thread.currentThread().getName());
   }
 
@@ -100,18 +130,26 @@ public final class Scope implements AutoCloseable {
   @Override
   public void close() {
     checkOpen();
-    @Nullable Scope[] current = CURRENT.get();
     Checks.state(
-        current[0] == this, "[scope] an inner scope is still open: close scopes innermost first");
-    closed = true;
-    current[0] = parent;
-    for (int i = 0; i < size; i++) {
+        stack.current == this,
+        "[scope] an inner scope is still open: close scopes innermost first");
+    int kept = from;
+    from = CLOSED;
+    stack.current = parent;
+    @Nullable Tensor[] members = stack.members;
+    for (int i = kept; i < stack.size; i++) {
       Tensor tensor = members[i];
-      if (tensor != null && tensor.owner() == this) {
-        tensor.releaseFromScope();
+      Scope owner = tensor == null ? null : tensor.owner();
+      if (tensor == null || owner == null) {
+        continue;
       }
-      members[i] = null;
+      if (owner == this) {
+        tensor.releaseFromScope();
+      } else {
+        // Kept: it belongs to a scope around.
+        members[kept++] = tensor;
+      }
     }
-    size = 0;
+    stack.cut(kept);
   }
 }

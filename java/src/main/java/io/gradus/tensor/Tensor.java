@@ -64,6 +64,7 @@ public final class Tensor
   private long[] strides;
   private long offset;
   private boolean contiguous;
+  private @Nullable Buffer dense;
 
   private @Nullable AutogradMeta meta;
   private volatile @Nullable Scope owner;
@@ -77,11 +78,7 @@ public final class Tensor
     this.strides = strides;
     this.offset = offset;
     this.contiguous = isDense(shape, strides);
-    Scope scope = Scope.current();
-    this.owner = scope;
-    if (scope != null) {
-      scope.add(this);
-    }
+    this.owner = Scope.own(this);
   }
 
   private static boolean isDense(Shape shape, long[] strides) {
@@ -443,7 +440,13 @@ public final class Tensor
   /** The elements as a window for dense primitives. */
   Buffer buffer() {
     Checks.state(contiguous, "[tensor] %s is not contiguous", shape);
-    return new Buffer(memory(), offset, numel());
+    Memory live = memory();
+    Buffer window = dense;
+    if (window == null || window.memory() != live) {
+      window = new Buffer(live, offset, numel());
+      dense = window;
+    }
+    return window;
   }
 
   /**
@@ -472,6 +475,9 @@ public final class Tensor
 
   /** Strides for reading this tensor as if it had the shape it broadcasts to. */
   long[] broadcastStrides(Shape target) {
+    if (shape.equals(target)) {
+      return strides;
+    }
     long[] out = new long[target.rank()];
     int shift = target.rank() - rank();
     for (int i = 0; i < rank(); i++) {
@@ -610,14 +616,16 @@ public final class Tensor
       }
     }
     setGrad(buffer);
-    requireMeta().gradStale = before == null;
+    if (before == null) {
+      requireMeta().outdateGrad();
+    }
   }
 
   /** Forgets the gradient; its memory is overwritten by the next one. */
   public void zeroGrad() {
     AutogradMeta m = meta;
     if (m != null && m.grad != null) {
-      m.gradStale = true;
+      m.outdateGrad();
     }
   }
 
@@ -798,6 +806,7 @@ public final class Tensor
     strides = source.strides;
     offset = source.offset;
     contiguous = source.contiguous;
+    dense = null;
     before.release();
     AutogradMeta m = meta;
     if (m != null && foreign) {

@@ -95,6 +95,60 @@ class GradientHooksTest {
   }
 
   @Test
+  void weightGradientsAreComputedInTheirBuffer() {
+    Tensor arena = Tensor.of(new double[6]);
+    Tensor w = Tensor.of(new double[] {1, 2, 3, 4}).reshape(2, 2).requiresGrad(true);
+    w.setGradBuffer(arena.slice(0, 1, 5).reshape(2, 2));
+    Tensor x = Tensor.of(new double[] {1, 1, 2, 0}).reshape(2, 2);
+    Linear.linear(x, w, null).sum().backward();
+    assertArrayEquals(new double[] {0, 3, 1, 3, 1, 0}, arena.toDoubles());
+    // A second gradient is added, also where it comes in the same backward.
+    Linear.linear(x, w, null).sum().backward();
+    assertArrayEquals(new double[] {0, 6, 2, 6, 2, 0}, arena.toDoubles());
+    w.zeroGrad();
+    Linear.linear(Linear.linear(x, w, null), w, null).sum().backward();
+    // d/dW of the sum of x W^T W^T: columns of x W^T, and W summed over rows times x.
+    assertArrayEquals(new double[] {0, 5 + 12, 13 + 4, 5 + 18, 13 + 6, 0}, arena.toDoubles());
+  }
+
+  @Test
+  void aBackwardThatFailsLeavesTheBufferForTheNext() {
+    Tensor w = Tensor.full(2, 1, 1).requiresGrad(true);
+    w.setGradBuffer(Tensor.zeros(1, 1));
+    Tensor v = Tensor.full(3, 1, 1).requiresGrad(true);
+    Tensor doubled = v.mul(2);
+    doubled.registerHook(
+        g -> {
+          throw new UnsupportedOperationException("stop");
+        });
+    Tensor x = Tensor.ones(1, 1);
+    Tensor loss = Linear.linear(doubled, w, null).add(Linear.linear(x, w, null)).sum();
+    assertThrows(UnsupportedOperationException.class, loss::backward);
+    Linear.linear(x, w, null).sum().backward();
+    assertArrayEquals(new double[] {1}, grad(w));
+  }
+
+  @Test
+  void requestedGradientsLeaveTheBufferAlone() {
+    Tensor buffer = Tensor.full(7, 1, 1);
+    Tensor w = Tensor.full(2, 1, 1).requiresGrad(true);
+    w.setGradBuffer(buffer);
+    Tensor y = Linear.linear(Tensor.ones(1, 1), w, null).sum();
+    assertArrayEquals(new double[] {1}, Autograd.grad(y, w)[0].toDoubles());
+    assertArrayEquals(new double[] {7}, buffer.toDoubles());
+    assertNull(w.grad());
+  }
+
+  @Test
+  void hooksSeeAGradientOfTheirOwn() {
+    Tensor w = Tensor.full(2, 1, 1).requiresGrad(true);
+    w.setGradBuffer(Tensor.zeros(1, 1));
+    w.registerHook(g -> g.mul(5));
+    Linear.linear(Tensor.ones(1, 1), w, null).sum().backward();
+    assertArrayEquals(new double[] {5}, grad(w));
+  }
+
+  @Test
   void gradientsAreWrittenIntoTheirBuffer() {
     Tensor arena = Tensor.of(new double[] {9, 9, 9, 9});
     Tensor x = leaf(1, 2);

@@ -1,10 +1,7 @@
 package io.gradus.backend.plugin;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -14,7 +11,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class BlockPool {
   private final long stream;
-  private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+  // Of each size class the block that was freed last, which names the one before.
+  private final @Nullable Block[] free = new Block[DeviceAllocator.CLASSES];
   private final List<Segment> segments = new ArrayList<>();
   private @Nullable Segment open;
   private long cachedBytes;
@@ -33,9 +31,11 @@ final class BlockPool {
 
   /** A freed block of a size class, the one that was freed last. */
   @Nullable Block take(long bytes) {
-    ArrayDeque<Block> blocks = free.get(bytes);
-    Block block = blocks == null ? null : blocks.pollLast();
+    int sizeClass = DeviceAllocator.classIndex(bytes);
+    Block block = free[sizeClass];
     if (block != null) {
+      free[sizeClass] = block.next;
+      block.next = null;
       cachedBytes -= bytes;
       block.segment().handedOut();
     }
@@ -43,7 +43,7 @@ final class BlockPool {
   }
 
   void put(Block block) {
-    free.computeIfAbsent(block.bytes(), b -> new ArrayDeque<>()).addLast(block);
+    push(block);
     cachedBytes += block.bytes();
     block.segment().returned();
   }
@@ -71,9 +71,15 @@ final class BlockPool {
     }
     segments.addAll(other.segments);
     other.segments.clear();
-    other.free.forEach(
-        (bytes, blocks) -> free.computeIfAbsent(bytes, b -> new ArrayDeque<>()).addAll(blocks));
-    other.free.clear();
+    for (int i = 0; i < other.free.length; i++) {
+      Block block = other.free[i];
+      other.free[i] = null;
+      while (block != null) {
+        Block before = block.next;
+        push(block);
+        block = before;
+      }
+    }
     cachedBytes += other.cachedBytes;
     other.cachedBytes = 0;
     other.open = null;
@@ -94,14 +100,36 @@ final class BlockPool {
     if (open != null && idle.contains(open)) {
       open = null;
     }
-    for (ArrayDeque<Block> blocks : free.values()) {
-      blocks.removeIf(
-          block -> {
-            boolean gone = idle.contains(block.segment());
-            cachedBytes -= gone ? block.bytes() : 0;
-            return gone;
-          });
+    for (int i = 0; i < free.length; i++) {
+      dropFree(i, idle);
     }
     return idle;
+  }
+
+  /** Keeps those freed blocks of a size class that are of other segments, in their order. */
+  private void dropFree(int sizeClass, List<Segment> gone) {
+    Block block = free[sizeClass];
+    Block last = null;
+    free[sizeClass] = null;
+    while (block != null) {
+      Block before = block.next;
+      block.next = null;
+      if (gone.contains(block.segment())) {
+        cachedBytes -= block.bytes();
+      } else if (last == null) {
+        free[sizeClass] = block;
+        last = block;
+      } else {
+        last.next = block;
+        last = block;
+      }
+      block = before;
+    }
+  }
+
+  private void push(Block block) {
+    int sizeClass = DeviceAllocator.classIndex(block.bytes());
+    block.next = free[sizeClass];
+    free[sizeClass] = block;
   }
 }

@@ -39,6 +39,7 @@ final class Call {
   private final ByteBuffer struct = Plugin.words(STRUCT_WORDS);
   private final long structAddress = Plugin.address(struct);
   private final NativeDevice device;
+  private final Layout layout = new Layout(this);
   private int count;
 
   Call(NativeDevice device) {
@@ -132,6 +133,21 @@ final class Call {
       struct.putLong(0);
     }
     return this;
+  }
+
+  /** Begins a walk over a shape by two operands. */
+  Layout layout(long[] shape, long[] a, long[] b) {
+    return layout.begin(shape, a, b, null, null);
+  }
+
+  /** Begins a walk over a shape by three operands. */
+  Layout layout(long[] shape, long[] a, long[] b, long[] c) {
+    return layout.begin(shape, a, b, c, null);
+  }
+
+  /** Begins a walk over a shape by four operands. */
+  Layout layout(long[] shape, long[] a, long[] b, long[] c, long[] d) {
+    return layout.begin(shape, a, b, c, d);
   }
 
   /** The address of the struct. */

@@ -13,11 +13,11 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,16 +37,16 @@ final class DeviceAllocator extends Allocator {
 
   private static final long SMALLEST = 512;
   private static final int STEPS_LOG2 = 3;
-  private static final int HOLDERS_NAMED = 3;
+
+  /** Up to this power of two, sizes are multiples of the smallest. */
+  private static final int EVEN_LOG2 = 12;
+
+  /** How many size classes there are. */
+  static final int CLASSES = (Long.SIZE - EVEN_LOG2) << STEPS_LOG2;
+
+  private static final int BLOCKS_NAMED = 3;
   private static final int COLLECTIONS = 4;
   private static final long COLLECTION_WAIT_MS = 20;
-
-  /** What a live block was allocated for. */
-  private record Holder(DType dtype, long length) {
-    long bytes() {
-      return length * dtype.bytes();
-    }
-  }
 
   /** The memory of what a thread records. */
   private record Planned(Thread thread, BlockPool pool) {}
@@ -62,7 +62,7 @@ final class DeviceAllocator extends Allocator {
   private volatile @Nullable Planned planned;
   private final ArrayDeque<Pending> pending = new ArrayDeque<>();
   private final Map<Block, List<Long>> otherStreams = new HashMap<>();
-  private final Map<Block, Holder> holders = new ConcurrentHashMap<>();
+  private final Set<Segment> segments = new LinkedHashSet<>();
   private long systemBytes;
   private long systemCalls;
   private long hits;
@@ -105,6 +105,17 @@ final class DeviceAllocator extends Allocator {
     return (bytes + step - 1) / step * step;
   }
 
+  /** The number of a size that {@link #sizeClass} gave, counted from 0. */
+  static int classIndex(long bytes) {
+    int log2 = 63 - Long.numberOfLeadingZeros(bytes - 1);
+    if (log2 < EVEN_LOG2) {
+      return (int) (bytes / SMALLEST) - 1;
+    }
+    // The sizes from 2^log2 (without it) to 2^(log2 + 1) are that and 1 to 8 eighths more.
+    int eighths = (int) ((bytes - (1L << log2)) >>> (log2 - STEPS_LOG2));
+    return ((log2 - EVEN_LOG2 + 1) << STEPS_LOG2) + eighths - 1;
+  }
+
   @Override
   protected Object acquire(DType dtype, long length) {
     Planned plan = planned;
@@ -140,7 +151,7 @@ final class DeviceAllocator extends Allocator {
       collectUnderPressure(bytes);
       block = fresh(pool, bytes);
     }
-    holders.put(block, new Holder(dtype, length));
+    hold(block, dtype, length);
     if (LeakDetector.level() == LeakDetector.Level.PARANOID) {
       source.poison(block, pool.stream());
     }
@@ -150,7 +161,6 @@ final class DeviceAllocator extends Allocator {
   @Override
   protected void recycle(DType dtype, long length, Object resource) {
     Block block = (Block) resource;
-    holders.remove(block);
     if (source.isLost()) {
       return;
     }
@@ -183,7 +193,12 @@ final class DeviceAllocator extends Allocator {
     return block;
   }
 
+  private synchronized void hold(Block block, DType dtype, long length) {
+    block.hold(dtype, length);
+  }
+
   private synchronized void put(Block block) {
+    block.letGo();
     List<Long> streams = otherStreams.remove(block);
     if (streams == null) {
       block.segment().pool.put(block);
@@ -243,7 +258,9 @@ final class DeviceAllocator extends Allocator {
       return null;
     }
     systemBytes += segmentBytes;
-    return pool.cutNew(address, segmentBytes, bytes);
+    Block block = pool.cutNew(address, segmentBytes, bytes);
+    segments.add(block.segment());
+    return block;
   }
 
   /** Returns to the system what is cached and of which no running call makes use. */
@@ -257,6 +274,7 @@ final class DeviceAllocator extends Allocator {
     for (BlockPool pool : List.of(compute, ahead)) {
       for (Segment segment : pool.drop(s -> !busy.contains(s))) {
         source.free(segment.address);
+        segments.remove(segment);
         systemBytes -= segment.bytes;
       }
     }
@@ -288,16 +306,13 @@ final class DeviceAllocator extends Allocator {
 
   private String exhausted(long bytes) {
     long available = source.freeBytes();
-    List<Holder> largest = new ArrayList<>(holders.values());
-    largest.sort(Comparator.comparingLong(Holder::bytes).reversed());
+    List<Block> largest = largest();
     StringBuilder text = new StringBuilder();
-    for (Holder holder : largest.subList(0, Math.min(HOLDERS_NAMED, largest.size()))) {
+    for (Block block : largest.subList(0, Math.min(BLOCKS_NAMED, largest.size()))) {
       text.append(text.length() == 0 ? "" : ", ")
-          .append(holder.dtype())
-          .append('[')
-          .append(holder.length())
-          .append("] ")
-          .append(megabytes(holder.bytes()));
+          .append(block.held())
+          .append(' ')
+          .append(megabytes(block.heldBytes()));
     }
     return String.format(
         "[memory] %s has no room for %s: %s are free, %d tensors hold %s, the largest are %s; use"
@@ -308,6 +323,20 @@ final class DeviceAllocator extends Allocator {
         liveCount(),
         megabytes(liveBytes()),
         text.length() == 0 ? "none" : text);
+  }
+
+  /** What is in use, the largest first. */
+  private synchronized List<Block> largest() {
+    List<Block> out = new ArrayList<>();
+    for (Segment segment : segments) {
+      for (Block block : segment.blocks()) {
+        if (block.dtype() != null) {
+          out.add(block);
+        }
+      }
+    }
+    out.sort(Comparator.comparingLong(Block::heldBytes).reversed());
+    return out;
   }
 
   private static String megabytes(long bytes) {

@@ -18,19 +18,18 @@ interface PluginElementwise extends PluginCalls {
   default void binary(
       BinaryOp op, Buffer a, long[] aStrides, Buffer b, long[] bStrides, Buffer out, long[] shape) {
     Call c = call();
-    each(
-        new Layout(shape, aStrides, bStrides, Layout.dense(shape)),
-        out.length(),
-        (layout, at) ->
-            c.require(
-                Native.gr_binary(
-                    Call.code(op),
-                    c.at(a, at[0]),
-                    c.at(b, at[1]),
-                    c.at(out, at[2]),
-                    layout,
-                    Call.type(a),
-                    stream())));
+    Layout layout = c.layout(shape, aStrides, bStrides, Layout.DENSE);
+    while (layout.next()) {
+      c.require(
+          Native.gr_binary(
+              Call.code(op),
+              c.at(a, layout.at(0)),
+              c.at(b, layout.at(1)),
+              c.at(out, layout.at(2)),
+              layout.address(),
+              Call.type(a),
+              stream()));
+    }
   }
 
   @Override
@@ -43,19 +42,18 @@ interface PluginElementwise extends PluginCalls {
       Buffer out,
       long[] shape) {
     Call c = call();
-    each(
-        new Layout(shape, aStrides, bStrides, Layout.dense(shape)),
-        out.length(),
-        (layout, at) ->
-            c.require(
-                Native.gr_compare(
-                    Call.code(op),
-                    c.at(a, at[0]),
-                    c.at(b, at[1]),
-                    c.at(out, at[2]),
-                    layout,
-                    Call.type(a),
-                    stream())));
+    Layout layout = c.layout(shape, aStrides, bStrides, Layout.DENSE);
+    while (layout.next()) {
+      c.require(
+          Native.gr_compare(
+              Call.code(op),
+              c.at(a, layout.at(0)),
+              c.at(b, layout.at(1)),
+              c.at(out, layout.at(2)),
+              layout.address(),
+              Call.type(a),
+              stream()));
+    }
   }
 
   @Override
@@ -69,35 +67,33 @@ interface PluginElementwise extends PluginCalls {
       Buffer out,
       long[] shape) {
     Call c = call();
-    each(
-        new Layout(shape, conditionStrides, aStrides, bStrides, Layout.dense(shape)),
-        out.length(),
-        (layout, at) ->
-            c.require(
-                Native.gr_where(
-                    c.at(condition, at[0]),
-                    c.at(a, at[1]),
-                    c.at(b, at[2]),
-                    c.at(out, at[3]),
-                    layout,
-                    Call.type(a),
-                    stream())));
+    Layout layout = c.layout(shape, conditionStrides, aStrides, bStrides, Layout.DENSE);
+    while (layout.next()) {
+      c.require(
+          Native.gr_where(
+              c.at(condition, layout.at(0)),
+              c.at(a, layout.at(1)),
+              c.at(b, layout.at(2)),
+              c.at(out, layout.at(3)),
+              layout.address(),
+              Call.type(a),
+              stream()));
+    }
   }
 
   @Override
   default void copy(Buffer src, long[] srcStrides, Buffer dst, long[] dstStrides, long[] shape) {
     Call c = call();
-    long elements = 1;
-    for (long extent : shape) {
-      elements *= extent;
+    Layout layout = c.layout(shape, srcStrides, dstStrides);
+    while (layout.next()) {
+      c.require(
+          Native.gr_copy(
+              c.at(src, layout.at(0)),
+              c.at(dst, layout.at(1)),
+              layout.address(),
+              src.dtype().bytes(),
+              stream()));
     }
-    each(
-        new Layout(shape, srcStrides, dstStrides),
-        elements,
-        (layout, at) ->
-            c.require(
-                Native.gr_copy(
-                    c.at(src, at[0]), c.at(dst, at[1]), layout, src.dtype().bytes(), stream())));
   }
 
   @Override
@@ -112,34 +108,5 @@ interface PluginElementwise extends PluginCalls {
   default void fill(Buffer dst, double value) {
     Call c = call();
     c.require(Native.gr_fill(c.at(dst), dst.length(), value, Call.type(dst), stream()));
-  }
-
-  /** A launch over the innermost axes, with the operands' first elements. */
-  @FunctionalInterface
-  interface Launch {
-    void run(long layout, long[] at);
-  }
-
-  /** Launches once, or once for each index of the axes that the kernels have no room for. */
-  private void each(Layout layout, long elements, Launch launch) {
-    if (elements == 0) {
-      return;
-    }
-    int outer = Math.max(0, layout.rank() - Native.GR_MAX_RANK);
-    long address = layout.write(call(), outer, Native.GR_MAX_RANK, Layout.OPERANDS);
-    long[] index = new long[outer];
-    long[] at = new long[layout.operands()];
-    while (true) {
-      launch.run(address, at);
-      int axis = outer - 1;
-      while (axis >= 0 && ++index[axis] == layout.extent(axis)) {
-        layout.advance(at, axis, 1 - layout.extent(axis));
-        index[axis--] = 0;
-      }
-      if (axis < 0) {
-        return;
-      }
-      layout.advance(at, axis, 1);
-    }
   }
 }

@@ -1,5 +1,8 @@
 package io.gradus.backend.plugin;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * One piece of memory of the system, cut into blocks from its start. It can be returned only as a
  * whole. Guarded by its allocator.
@@ -12,6 +15,7 @@ final class Segment {
   final long bytes;
   private long cut;
   private int live;
+  private final List<Block> blocks = new ArrayList<>();
 
   Segment(BlockPool pool, long address, long bytes) {
     this.pool = pool;
@@ -26,9 +30,15 @@ final class Segment {
   /** The next block, handed out. */
   Block cut(long wanted) {
     Block block = new Block(address + cut, wanted, this);
+    blocks.add(block);
     cut += wanted;
     live++;
     return block;
+  }
+
+  /** All that was cut from it, in use and free. */
+  List<Block> blocks() {
+    return blocks;
   }
 
   void handedOut() {

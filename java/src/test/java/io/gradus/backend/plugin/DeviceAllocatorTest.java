@@ -72,15 +72,21 @@ class DeviceAllocatorTest {
   @Test
   void sizeClassesAreAlignedAndWasteLittle() {
     long before = 0;
-    for (long n = 1; n < 1L << 34; n += 1 + n / 7) {
+    int index = -1;
+    for (long n = 1; n < 1L << 34; n += 1 + n / 16) {
       long size = DeviceAllocator.sizeClass(n);
       assertTrue(size >= n, n + " -> " + size);
       assertEquals(0, size % 512, n + " -> " + size);
       assertTrue(size <= Math.max(n + 512, n + n / 4), n + " -> " + size);
       assertTrue(size >= before, n + " -> " + size);
       assertEquals(size, DeviceAllocator.sizeClass(size));
+      // Equal sizes have equal numbers, and larger ones larger numbers.
+      assertEquals(size == before ? index : index + 1, DeviceAllocator.classIndex(size));
+      index = DeviceAllocator.classIndex(size);
       before = size;
     }
+    long huge = DeviceAllocator.sizeClass((1L << 62) + 1);
+    assertEquals(DeviceAllocator.CLASSES - 8, DeviceAllocator.classIndex(huge));
   }
 
   @Test
