@@ -25,6 +25,9 @@ import java.util.List;
  * }</pre>
  */
 public final class AdamW extends Optimizer {
+  /** The states of the rule. */
+  static final List<String> STATES = List.of("exp_avg", "exp_avg_sq");
+
   private static final double DEFAULT_WEIGHT_DECAY = 0.01;
 
   /**
@@ -45,21 +48,22 @@ public final class AdamW extends Optimizer {
    * @return the group
    */
   public ParameterGroup add(List<Tensor> params, AdamOptions options) {
-    return addGroup(
-        params,
-        options.lr(),
-        (param, grad, lr, step, state) ->
-            Updates.adamW(
-                param,
-                grad,
-                state[0],
-                state[1],
-                lr,
-                step,
-                options.beta1(),
-                options.beta2(),
-                options.eps(),
-                options.weightDecay()),
-        List.of("exp_avg", "exp_avg_sq"));
+    return addGroup(params, options.lr(), rule(options), STATES);
+  }
+
+  /** What a step does. */
+  static UpdateRule rule(AdamOptions options) {
+    return (param, grad, lr, step, state) ->
+        Updates.adamW(
+            param,
+            grad,
+            state[0],
+            state[1],
+            lr,
+            step,
+            options.beta1(),
+            options.beta2(),
+            options.eps(),
+            options.weightDecay());
   }
 }

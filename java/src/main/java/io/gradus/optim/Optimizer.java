@@ -40,7 +40,7 @@ public abstract class Optimizer {
   protected Optimizer() {}
 
   /**
-   * Adds a group.
+   * Adds a group whose rule takes all parameters with a gradient as one vector.
    *
    * @param params leaves of one floating type on one device
    * @param lr learning rate
@@ -55,6 +55,20 @@ public abstract class Optimizer {
    */
   protected final ParameterGroup addGroup(
       List<Tensor> params, double lr, UpdateRule rule, List<String> states) {
+    return add(params, lr, rule, states, false);
+  }
+
+  /**
+   * Adds a group whose rule takes every parameter by itself, in its own shape; else as {@link
+   * #addGroup}.
+   */
+  final ParameterGroup addSingly(
+      List<Tensor> params, double lr, UpdateRule rule, List<String> states) {
+    return add(params, lr, rule, states, true);
+  }
+
+  private ParameterGroup add(
+      List<Tensor> params, double lr, UpdateRule rule, List<String> states, boolean singly) {
     Checks.argument(
         !params.isEmpty(), "[optimizer] the list of parameters is empty: pass model.parameters()");
     ParameterGroup.checkLr(lr);
@@ -89,7 +103,7 @@ public abstract class Optimizer {
           i,
           param.shape());
     }
-    ParameterGroup group = new ParameterGroup(params, lr, rule, states);
+    ParameterGroup group = new ParameterGroup(params, lr, rule, states, singly);
     known.addAll(fresh);
     groups.add(group);
     return group;

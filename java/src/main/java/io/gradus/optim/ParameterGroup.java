@@ -43,11 +43,17 @@ public final class ParameterGroup {
   private final Tensor lrTensor;
   private final UpdateRule rule;
   private final @Nullable Parts[] parts;
+
+  /** Whether the rule takes one parameter at a time, in its own shape. */
+  private final boolean singly;
+
   private double lr;
 
-  ParameterGroup(List<Tensor> params, double lr, UpdateRule rule, List<String> stateNames) {
+  ParameterGroup(
+      List<Tensor> params, double lr, UpdateRule rule, List<String> stateNames, boolean singly) {
     this.params = List.copyOf(params);
     this.rule = rule;
+    this.singly = singly;
     this.lr = lr;
     Tensor first = params.get(0);
     this.device = first.device();
@@ -172,7 +178,7 @@ public final class ParameterGroup {
       int to = from + 1;
       long count = stepCounts[from];
       // One run: neighbours that have a gradient and took the same number of steps so far.
-      while (ready[from] && to < ready.length && ready[to] && stepCounts[to] == count) {
+      while (!singly && ready[from] && to < ready.length && ready[to] && stepCounts[to] == count) {
         to++;
       }
       if (ready[from]) {
@@ -285,7 +291,7 @@ public final class ParameterGroup {
   }
 
   private Tensor part(Tensor arena, int from, int to) {
-    return arena.slice(0, starts[from], starts[to]);
+    return singly ? view(arena, from) : arena.slice(0, starts[from], starts[to]);
   }
 
   /** Everything but the parameters, by name; the tensors share memory with the group. */

@@ -90,21 +90,26 @@ public final class SGD extends Optimizer {
    * @return the group
    */
   public ParameterGroup add(List<Tensor> params, Options options) {
-    boolean hasMomentum = options.momentum != 0;
-    return addGroup(
-        params,
-        options.lr,
-        (param, grad, lr, step, state) ->
-            Updates.sgd(
-                param,
-                grad,
-                hasMomentum ? state[0] : null,
-                lr,
-                step,
-                options.momentum,
-                options.dampening,
-                options.weightDecay,
-                options.nesterov),
-        hasMomentum ? List.of("momentum_buffer") : List.of());
+    return addGroup(params, options.lr, rule(options), states(options));
+  }
+
+  /** What a step does. */
+  static UpdateRule rule(Options options) {
+    return (param, grad, lr, step, state) ->
+        Updates.sgd(
+            param,
+            grad,
+            options.momentum == 0 ? null : state[0],
+            lr,
+            step,
+            options.momentum,
+            options.dampening,
+            options.weightDecay,
+            options.nesterov);
+  }
+
+  /** The states of the rule. */
+  static List<String> states(Options options) {
+    return options.momentum == 0 ? List.of() : List.of("momentum_buffer");
   }
 }

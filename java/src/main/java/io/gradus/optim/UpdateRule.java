@@ -2,7 +2,10 @@ package io.gradus.optim;
 
 import io.gradus.tensor.Tensor;
 
-/** How an optimizer changes a run of parameters; the tensors are vectors of one length and type. */
+/**
+ * How an optimizer changes a run of parameters. The tensors have one type and one shape: a vector
+ * of all parameters of the run, or, where the rule takes parameters singly, the parameter's own.
+ */
 @FunctionalInterface
 public interface UpdateRule {
   /**
