@@ -2,6 +2,7 @@ package io.gradus.train;
 
 import de.siegmar.fastcsv.writer.CsvWriter;
 import io.gradus.io.AtomicFiles;
+import io.gradus.io.CheckpointData;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.nio.file.Path;
@@ -68,6 +69,38 @@ public final class History {
       }
     }
     AtomicFiles.writeString(file, text.toString());
+  }
+
+  void save(CheckpointData data) {
+    for (EpochResult e : epochs) {
+      String key = key(e.epoch());
+      data.putDouble(key + "trainLoss", e.trainLoss())
+          .putDouble(key + "trainAccuracy", e.trainAccuracy())
+          .putDouble(key + "testLoss", e.testLoss())
+          .putDouble(key + "testAccuracy", e.testAccuracy())
+          .putDouble(key + "imagesPerSecond", e.imagesPerSecond())
+          .putDouble(key + "seconds", e.seconds());
+    }
+  }
+
+  /** Adds the first epochs of a checkpoint. */
+  void load(CheckpointData data, int count) {
+    for (int epoch = 1; epoch <= count; epoch++) {
+      String key = key(epoch);
+      add(
+          new EpochResult(
+              epoch,
+              data.getDouble(key + "trainLoss"),
+              data.getDouble(key + "trainAccuracy"),
+              data.getDouble(key + "testLoss"),
+              data.getDouble(key + "testAccuracy"),
+              data.getDouble(key + "imagesPerSecond"),
+              data.getDouble(key + "seconds")));
+    }
+  }
+
+  private static String key(int epoch) {
+    return "history." + epoch + ".";
   }
 
   private static String decimal(double value, int places) {

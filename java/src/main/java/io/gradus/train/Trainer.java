@@ -1,23 +1,19 @@
 package io.gradus.train;
 
 import io.gradus.core.Checks;
-import io.gradus.core.DType;
+import io.gradus.core.Device;
 import io.gradus.core.GradusException;
 import io.gradus.data.Batch;
 import io.gradus.data.DataLoader;
 import io.gradus.data.Epoch;
-import io.gradus.io.Checkpoint;
 import io.gradus.io.CheckpointData;
 import io.gradus.metrics.Predictions;
 import io.gradus.nn.Module;
-import io.gradus.optim.Clip;
 import io.gradus.optim.LossScaler;
 import io.gradus.optim.Optimizer;
 import io.gradus.optim.Plateau;
 import io.gradus.optim.Schedule;
 import io.gradus.optim.Scheduler;
-import io.gradus.tensor.Generator;
-import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Loss;
 import io.gradus.tensor.Precision;
 import io.gradus.tensor.Scope;
@@ -51,59 +47,39 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  */
 public final class Trainer {
-  private final Module model;
+  private final TrainingStep step;
   private final DataLoader train;
   private final @Nullable DataLoader test;
-  private final Optimizer optimizer;
-  private final @Nullable Scheduler scheduler;
   private final @Nullable Plateau plateau;
-  private final BinaryOperator<Tensor> loss;
   private final int epochs;
-  private final double clipNorm;
-  private final Precision precision;
-  private final @Nullable LossScaler scaler;
   private final @Nullable EarlyStopping earlyStopping;
-  private final @Nullable Path checkpoints;
-  private final long checkpointNanos;
-  private final boolean resume;
-  private final String identity;
-  private final List<TrainingListener> listeners;
+  private final RunCheckpoints checkpoints;
+  private final TrainingListener listeners;
   private final boolean capture;
   private final History history = new History();
-
-  // Where the run stands; all of it is in a checkpoint.
-  private int epoch;
-  private int batch;
-  private double lossSum;
-  private long correct;
-  private long seen;
-  private double secondsBefore;
-
-  private long lastCheckpoint;
+  private final Progress progress = new Progress(1);
   private @Nullable CapturedTraining captured;
   private boolean saidEager;
 
   private Trainer(Builder b, Optimizer optimizer) {
-    this.model = b.model;
+    this.step =
+        new TrainingStep(
+            b.model,
+            optimizer,
+            b.schedule == null ? null : new Scheduler(optimizer, b.schedule),
+            b.loss,
+            b.clipNorm,
+            b.precision,
+            b.precision == Precision.FP16
+                ? new LossScaler(Evaluation.deviceOf(b.model), b.lossScale)
+                : null);
     this.train = b.train;
     this.test = b.test;
-    this.optimizer = optimizer;
-    this.scheduler = b.schedule == null ? null : new Scheduler(optimizer, b.schedule);
     this.plateau = b.plateau;
-    this.loss = b.loss;
     this.epochs = b.epochs;
-    this.clipNorm = b.clipNorm;
-    this.precision = b.precision;
-    this.scaler =
-        b.precision == Precision.FP16
-            ? new LossScaler(Evaluation.deviceOf(b.model), b.lossScale)
-            : null;
     this.earlyStopping = b.earlyStopping;
-    this.checkpoints = b.checkpoints;
-    this.checkpointNanos = b.checkpointEvery.toNanos();
-    this.resume = b.resume;
-    this.identity = b.identity;
-    this.listeners = List.copyOf(b.listeners);
+    this.checkpoints = new RunCheckpoints(b.checkpoints, b.identity);
+    this.listeners = new Listeners(b.listeners);
     this.capture = b.capture;
   }
 
@@ -127,20 +103,13 @@ public final class Trainer {
    * @throws GradusException when the loss is no longer finite
    */
   public History fit() throws IOException {
-    if (checkpoints != null && Checkpoint.exists(checkpoints)) {
-      // Going on writing would delete the other run's checkpoints, oldest first.
-      Checks.argument(
-          resume,
-          "[train] %s holds the checkpoints of a run: continue it with resume(true), or choose"
-              + " another folder",
-          checkpoints);
-      restore(checkpoints);
+    if (checkpoints.restore(this::load, listeners::note)) {
+      listeners.note(progress.resumed());
     }
-    lastCheckpoint = System.nanoTime();
     boolean stop = earlyStopping != null && earlyStopping.shouldStop();
     try (CapturedTraining steps = capture ? capturedTraining() : null) {
       captured = steps;
-      while (epoch < epochs && !stop) {
+      while (progress.epoch() < epochs && !stop) {
         stop = runEpoch();
       }
     } finally {
@@ -148,71 +117,53 @@ public final class Trainer {
     }
     if (earlyStopping != null) {
       if (stop) {
-        note(
+        listeners.note(
             "stopped early after epoch "
-                + epoch
+                + progress.epoch()
                 + ": no improvement since epoch "
                 + earlyStopping.bestEpoch());
       }
-      earlyStopping.restoreBest(model);
+      earlyStopping.restoreBest(step.model());
     }
     return history;
   }
 
   private boolean runEpoch() throws IOException {
-    model.train();
-    long began = System.nanoTime();
-    long seenBefore = seen;
-    listeners.forEach(l -> l.epochStarted(epoch + 1, epochs, train.batches(), batch));
-    try (Epoch data = train.epoch(epoch, batch);
-        DeviceBatches batches = new DeviceBatches(data.iterator(), Evaluation.deviceOf(model))) {
+    step.model().train();
+    progress.begin();
+    int epoch = progress.epoch();
+    int done = progress.batch();
+    listeners.epochStarted(epoch + 1, epochs, train.batches(), done);
+    try (Epoch data = train.epoch(epoch, done);
+        DeviceBatches batches = new DeviceBatches(data.iterator(), device())) {
       while (batches.hasNext()) {
         try (Scope s = Scope.open()) {
           trainBatch(batches);
         }
-        if (System.nanoTime() - lastCheckpoint > checkpointNanos) {
+        if (checkpoints.isDue()) {
           finishSteps();
-          checkpoint(secondsBefore + seconds(began));
+          checkpoints.save(this::save);
         }
       }
       finishSteps();
     }
-    double trainSeconds = seconds(began);
-    Evaluation evaluation = test == null ? null : evaluate(test);
+    double trainSeconds = progress.elapsed();
+    Evaluation evaluation = test == null ? null : step.evaluate(test);
     EpochResult result =
-        new EpochResult(
-            epoch + 1,
-            lossSum / Math.max(1, seen),
-            (double) correct / Math.max(1, seen),
+        progress.endEpoch(
+            trainSeconds,
             evaluation == null ? Double.NaN : evaluation.loss(),
-            evaluation == null ? Double.NaN : evaluation.accuracy(),
-            (seen - seenBefore) / Math.max(1e-9, trainSeconds),
-            secondsBefore + seconds(began));
+            evaluation == null ? Double.NaN : evaluation.accuracy());
     history.add(result);
-    epoch++;
-    batch = 0;
-    lossSum = 0;
-    correct = 0;
-    seen = 0;
-    secondsBefore = 0;
+    double judged = evaluation == null ? result.trainLoss() : evaluation.loss();
     boolean stop =
-        earlyStopping != null
-            && earlyStopping.update(
-                epoch, evaluation == null ? result.trainLoss() : evaluation.loss(), model);
+        earlyStopping != null && earlyStopping.update(progress.epoch(), judged, step.model());
     if (plateau != null) {
-      plateau.step(evaluation == null ? result.trainLoss() : evaluation.loss());
+      plateau.step(judged);
     }
-    checkpoint(0);
-    for (TrainingListener listener : listeners) {
-      listener.epochEnded(history, epochs);
-    }
+    checkpoints.save(this::save);
+    listeners.epochEnded(history, epochs);
     return stop;
-  }
-
-  private Evaluation evaluate(DataLoader data) {
-    try (Precision.Guard g = precision.use()) {
-      return Evaluation.of(model, data, loss);
-    }
   }
 
   private void trainBatch(DeviceBatches batches) {
@@ -224,7 +175,7 @@ public final class Trainer {
       steps.collect(1);
       return;
     }
-    Trained trained = train(data.x(), data.y());
+    TrainingStep.Trained trained = step.train(data.x(), data.y());
     // The step is under way; only item() waits for it.
     batches.bringNext();
     double mean = trained.loss().item();
@@ -237,43 +188,19 @@ public final class Trainer {
     count(mean, right, data.size());
   }
 
-  /** What a step gives. */
-  private record Trained(Tensor logits, Tensor loss) {}
-
-  /** One step: forward, loss, backward, clipping, optimizer and schedule; nothing waits for it. */
-  private Trained train(Tensor x, Tensor y) {
-    Tensor logits;
-    Tensor value;
-    try (Precision.Guard g = precision.use()) {
-      logits = model.call(x);
-      value = loss.apply(logits, y);
-      optimizer.zeroGrad();
-      // Inside the guard for the sake of TF32; the other types are those of the forward.
-      (scaler == null ? value : scaler.scale(value)).backward();
-    }
-    update();
-    if (scheduler != null) {
-      scheduler.step();
-    }
-    return new Trained(logits, value);
-  }
-
   private CapturedTraining capturedTraining() {
     return new CapturedTraining(
-        Evaluation.deviceOf(model),
+        device(),
         train.batchSize(),
-        in -> {
-          Trained trained = train(in[0], in[1]);
-          try (GradMode.Guard g = GradMode.noGrad()) {
-            Tensor right = trained.logits().argmax(-1).eq(in[1]).to(DType.FLOAT64).sum();
-            Tensor mean = trained.loss().detach().to(DType.FLOAT64).reshape();
-            return new Tensor[] {Tensor.stack(0, mean, right)};
-          }
-        },
+        step::trainCaptured,
         (mean, right, size) -> {
           requireFinite(mean);
           count(mean, right, size);
         });
+  }
+
+  private Device device() {
+    return Evaluation.deviceOf(step.model());
   }
 
   /** Collects the results of all captured steps that are under way. */
@@ -285,9 +212,7 @@ public final class Trainer {
     steps.finish();
     if (steps.isEager() && !saidEager) {
       saidEager = true;
-      note(
-          Evaluation.deviceOf(model)
-              + " does not record steps: every step runs as without capture");
+      listeners.note(device() + " does not record steps: every step runs as without capture");
     }
   }
 
@@ -297,143 +222,40 @@ public final class Trainer {
           "[train] the loss became "
               + mean
               + " at epoch "
-              + (epoch + 1)
+              + (progress.epoch() + 1)
               + ", batch "
-              + (batch + 1)
+              + (progress.batch() + 1)
               + ": lower the learning rate, or clip gradients");
     }
   }
 
   private void count(double mean, long right, int size) {
-    correct += right;
-    lossSum += mean * size;
-    seen += size;
-    batch++;
-    listeners.forEach(l -> l.batchTrained(batch, lossSum / seen, (double) correct / seen));
+    progress.count(mean, right, size);
+    listeners.batchTrained(progress.batch(), progress.loss(), progress.accuracy());
   }
 
-  private void update() {
-    if (scaler != null) {
-      scaler.unscale(optimizer);
-    }
-    if (clipNorm > 0) {
-      Clip.byNorm(model.parameters(), clipNorm);
-    }
-    if (scaler == null) {
-      optimizer.step();
-    } else {
-      scaler.step(optimizer);
-      scaler.update();
-    }
-  }
-
-  private static double seconds(long since) {
-    return (System.nanoTime() - since) * 1e-9;
-  }
-
-  private void note(String message) {
-    listeners.forEach(l -> l.note(message));
-  }
-
-  private void checkpoint(double epochSeconds) throws IOException {
-    lastCheckpoint = System.nanoTime();
-    if (checkpoints == null) {
-      return;
-    }
-    // The states are handles on live tensors: the scope closes the handles.
-    try (Scope s = Scope.open()) {
-      Checkpoint.save(checkpoints, state(epochSeconds));
-    }
-  }
-
-  private CheckpointData state(double epochSeconds) {
-    CheckpointData data = new CheckpointData();
-    data.putString("identity", identity)
-        .putGroup("model", model.stateDict())
-        .putGroup("optimizer", optimizer.stateDict())
-        .putLong("generator.seed", Generator.current().seed())
-        .putLong("generator.offset", Generator.current().offset())
-        .putLong("epoch", epoch)
-        .putLong("batch", batch)
-        .putDouble("lossSum", lossSum)
-        .putLong("correct", correct)
-        .putLong("seen", seen)
-        .putDouble("seconds", epochSeconds);
-    if (scheduler != null) {
-      data.putGroup("scheduler", scheduler.stateDict());
-    }
+  private void save(CheckpointData data) {
+    step.save(data);
+    progress.save(data);
+    history.save(data);
     if (plateau != null) {
       data.putGroup("plateau", plateau.stateDict());
-    }
-    if (scaler != null) {
-      data.putGroup("scaler", scaler.stateDict());
     }
     if (earlyStopping != null) {
       earlyStopping.save(data);
     }
-    for (EpochResult e : history.epochs()) {
-      String key = "history." + e.epoch() + ".";
-      data.putDouble(key + "trainLoss", e.trainLoss())
-          .putDouble(key + "trainAccuracy", e.trainAccuracy())
-          .putDouble(key + "testLoss", e.testLoss())
-          .putDouble(key + "testAccuracy", e.testAccuracy())
-          .putDouble(key + "imagesPerSecond", e.imagesPerSecond())
-          .putDouble(key + "seconds", e.seconds());
-    }
-    return data;
   }
 
-  private void restore(Path folder) throws IOException {
-    Checkpoint.Loaded loaded = Checkpoint.load(folder);
-    loaded.skipped().forEach(this::note);
-    try (CheckpointData data = loaded.data()) {
-      String saved = data.getString("identity");
-      Checks.argument(
-          saved.equals(identity),
-          "[resume] the checkpoint in %s is of another run (%s, not %s): repeat the options it was"
-              + " started with, or choose another folder",
-          folder,
-          saved,
-          identity);
-      model.loadStateDict(data.group("model"));
-      optimizer.loadStateDict(data.group("optimizer"));
-      if (scheduler != null) {
-        scheduler.loadStateDict(data.group("scheduler"));
-      }
-      if (plateau != null) {
-        plateau.loadStateDict(data.group("plateau"));
-      }
-      if (scaler != null) {
-        scaler.loadStateDict(data.group("scaler"));
-      }
-      Generator.use(
-          new Generator(data.getLong("generator.seed"), data.getLong("generator.offset")));
-      epoch = (int) data.getLong("epoch");
-      batch = (int) data.getLong("batch");
-      lossSum = data.getDouble("lossSum");
-      correct = data.getLong("correct");
-      seen = data.getLong("seen");
-      secondsBefore = data.getDouble("seconds");
-      if (earlyStopping != null) {
-        earlyStopping.load(data);
-      }
-      for (int i = 1; i <= epoch; i++) {
-        String key = "history." + i + ".";
-        history.add(
-            new EpochResult(
-                i,
-                data.getDouble(key + "trainLoss"),
-                data.getDouble(key + "trainAccuracy"),
-                data.getDouble(key + "testLoss"),
-                data.getDouble(key + "testAccuracy"),
-                data.getDouble(key + "imagesPerSecond"),
-                data.getDouble(key + "seconds")));
-      }
+  private void load(CheckpointData data) {
+    step.load(data);
+    progress.load(data);
+    history.load(data, progress.epoch());
+    if (plateau != null) {
+      plateau.loadStateDict(data.group("plateau"));
     }
-    note(
-        batch == 0
-            ? "resumed after epoch " + epoch
-            : "resumed in epoch " + (epoch + 1) + " after batch " + batch);
+    if (earlyStopping != null) {
+      earlyStopping.load(data);
+    }
   }
 
   /** Describes a run; see the methods for the defaults. */
@@ -450,9 +272,7 @@ public final class Trainer {
     private Precision precision = Precision.FLOAT32;
     private LossScaler.Options lossScale = LossScaler.Options.DEFAULT;
     private @Nullable EarlyStopping earlyStopping;
-    private @Nullable Path checkpoints;
-    private Duration checkpointEvery = Duration.ofSeconds(30);
-    private boolean resume;
+    private CheckpointOptions checkpoints = CheckpointOptions.NONE;
     private String identity = "";
     private boolean capture;
     private final List<TrainingListener> listeners = new ArrayList<>();
@@ -530,19 +350,19 @@ public final class Trainer {
 
     /** Folder for checkpoints; default none are written. */
     public Builder checkpoints(Path folder) {
-      checkpoints = folder;
+      checkpoints = checkpoints.withFolder(folder);
       return this;
     }
 
     /** Least time between checkpoints within an epoch; default 30 s. */
     public Builder checkpointEvery(Duration value) {
-      checkpointEvery = value;
+      checkpoints = checkpoints.withEvery(value);
       return this;
     }
 
     /** Whether to continue from the newest checkpoint of the folder, if there is one. */
     public Builder resume(boolean value) {
-      resume = value;
+      checkpoints = checkpoints.withResume(value);
       return this;
     }
 
