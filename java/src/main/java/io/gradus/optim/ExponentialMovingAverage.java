@@ -85,17 +85,25 @@ public final class ExponentialMovingAverage {
     void close();
   }
 
-  /** Gives the parameters the values of the averages until the guard is closed. */
-  public Guard use() {
-    List<Tensor> before = new ArrayList<>();
+  /** Gives the parameters the values of the averages for good. */
+  public void apply() {
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       for (int i = 0; i < averages.size(); i++) {
-        Tensor param = params.get(i);
-        before.add(Scope.escape(param.detach().copy()));
-        param.copyFrom(averages.get(i));
+        params.get(i).copyFrom(averages.get(i));
       }
     }
+  }
+
+  /** Gives the parameters the values of the averages until the guard is closed. */
+  public Guard use() {
+    List<Tensor> before = new ArrayList<>();
+    try (Scope s = Scope.open()) {
+      for (Tensor param : params) {
+        before.add(Scope.escape(param.detach().copy()));
+      }
+    }
+    apply();
     return () -> {
       try (Scope s = Scope.open();
           GradMode.Guard g = GradMode.noGrad()) {

@@ -6,7 +6,9 @@ import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Slow weights that follow the weights of an optimizer, and from which it goes on every few steps.
@@ -63,6 +65,31 @@ public final class Lookahead {
         slow.get(i).mulInPlace(decay).addInPlace(weight.detach().mul(1 - decay));
         weight.copyFrom(slow.get(i));
       }
+    }
+  }
+
+  /** The slow weights by number, such as {@code slow0}; they share memory with this. */
+  public Map<String, Tensor> stateDict() {
+    Map<String, Tensor> out = new LinkedHashMap<>();
+    for (int i = 0; i < slow.size(); i++) {
+      out.put("slow" + i, slow.get(i).detach());
+    }
+    return out;
+  }
+
+  /**
+   * Restores what {@link #stateDict()} gave, bit for bit. Nothing is changed when it fails.
+   *
+   * @throws io.gradus.core.ArgumentException when names are missing or unexpected
+   * @throws io.gradus.core.ShapeException when a tensor has another shape
+   * @throws io.gradus.core.DTypeException when a tensor has another type
+   */
+  public void loadStateDict(Map<String, Tensor> state) {
+    Map<String, Tensor> own = stateDict();
+    States.check("lookahead", own, state);
+    try (Scope s = Scope.open();
+        GradMode.Guard g = GradMode.noGrad()) {
+      own.forEach((name, target) -> target.copyFrom(States.get("lookahead", state, name)));
     }
   }
 }

@@ -30,6 +30,8 @@ class AveragesTest {
       assertArrayEquals(new float[] {6.25f, -0.5f}, w.toFloats());
     }
     assertArrayEquals(new float[] {4, 4}, w.toFloats());
+    average.apply();
+    assertArrayEquals(new float[] {6.25f, -0.5f}, w.toFloats());
   }
 
   @Test
@@ -66,6 +68,19 @@ class AveragesTest {
     w.detach().fill(100);
     lookahead.update(1);
     assertArrayEquals(new float[] {7, -2}, w.toFloats());
+  }
+
+  @Test
+  void slowWeightsAreSavedAndRestored() {
+    Tensor w = Tensor.of(new float[] {8, -4}).requiresGrad(true);
+    Lookahead lookahead = new Lookahead(List.of(w));
+    w.detach().fill(100);
+    Lookahead other = new Lookahead(List.of(w));
+    other.loadStateDict(lookahead.stateDict());
+    other.update(1);
+    assertArrayEquals(new float[] {8, -4}, w.toFloats());
+    assertThrows(ArgumentException.class, () -> other.loadStateDict(Map.of()));
+    assertThrows(ShapeException.class, () -> other.loadStateDict(Map.of("slow0", Tensor.ones(3))));
   }
 
   @Test
