@@ -1,5 +1,8 @@
 package io.gradus.cli;
 
+import io.gradus.tensor.Precision;
+import io.gradus.train.CifarFast;
+import io.gradus.train.Networks;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import picocli.CommandLine;
@@ -53,7 +56,10 @@ public final class Main implements Runnable {
 
   static CommandLine commandLine() {
     CommandLine line = new CommandLine(new Main());
-    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.registerConverter(Networks.class, new Choice<>(Networks.values()));
+    line.registerConverter(Precision.class, new Choice<>(Precision.values()));
+    line.registerConverter(CifarFast.Method.class, new Choice<>(CifarFast.Method.values()));
+    line.registerConverter(RecipeOptions.Recipe.class, new Choice<>(RecipeOptions.Recipe.values()));
     line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
     line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
     line.setParameterExceptionHandler(Failures::badUse);

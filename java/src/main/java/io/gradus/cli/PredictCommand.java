@@ -9,6 +9,8 @@ import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Softmax;
 import io.gradus.tensor.Tensor;
+import io.gradus.train.CharGptModel;
+import io.gradus.train.RunFolder;
 import io.gradus.train.TrainedModel;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,15 +21,18 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Classifies images with a trained model. */
+/** Classifies images with a trained model, or lets a model of text write. */
 @Command(
     name = "predict",
-    description = "Classifies images: prints each one's three likeliest classes.")
+    description =
+        "Classifies images: prints each one's three likeliest classes. With --sample, prints what a"
+            + " char-gpt makes up.")
 final class PredictCommand implements Callable<Integer> {
   private static final int SHOWN = 3;
 
@@ -40,11 +45,30 @@ final class PredictCommand implements Callable<Integer> {
       description = "Folder of the run, as given to train.")
   private Path out = Path.of("");
 
-  @Parameters(paramLabel = "IMAGE", arity = "1..*", description = "Image files.")
+  @Parameters(paramLabel = "IMAGE", arity = "0..*", description = "Image files.")
   private List<Path> images = new ArrayList<>();
+
+  @Option(
+      names = "--sample",
+      paramLabel = "N",
+      description = "Characters that the char-gpt in --out makes up.")
+  private @Nullable Integer sample;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "S",
+      defaultValue = "0",
+      description = "With --sample: seed of the draws (default: 0).")
+  private long seed;
 
   @Override
   public Integer call() throws IOException {
+    Integer length = sample;
+    common.require(
+        length == null != images.isEmpty(), "name IMAGE files, or --sample N for a char-gpt");
+    if (length != null) {
+      return write(length);
+    }
     Device device = common.open();
     TrainedModel model = common.model(out, device);
     int failed = 0;
@@ -58,6 +82,16 @@ final class PredictCommand implements Callable<Integer> {
       }
     }
     return failed == 0 ? 0 : 1;
+  }
+
+  private int write(int length) throws IOException {
+    common.require(length >= 0, "--sample must not be negative: " + length);
+    Path file = new RunFolder(out).weights();
+    common.require(
+        Files.isRegularFile(file),
+        "there is no char-gpt in " + out + ": make one with 'gradus train --recipe char-gpt'");
+    common.out().println(CharGptModel.load(file, common.open()).sample(length, seed));
+    return 0;
   }
 
   private static String classify(TrainedModel model, Path image, Device device) throws IOException {

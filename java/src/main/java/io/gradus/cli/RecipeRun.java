@@ -1,13 +1,16 @@
 package io.gradus.cli;
 
+import io.gradus.cli.RecipeOptions.Recipe;
 import io.gradus.core.Device;
 import io.gradus.data.CharText;
 import io.gradus.data.Dataset;
 import io.gradus.data.TrainTest;
+import io.gradus.io.AtomicFiles;
 import io.gradus.io.SafeTensors;
-import io.gradus.nn.Module;
 import io.gradus.tensor.Precision;
 import io.gradus.train.CharGpt;
+import io.gradus.train.CharGptModel;
+import io.gradus.train.CheckpointOptions;
 import io.gradus.train.CifarFast;
 import io.gradus.train.ConsoleProgress;
 import io.gradus.train.History;
@@ -23,57 +26,43 @@ import org.jspecify.annotations.Nullable;
 
 /** {@code gradus train --recipe}: networks with a way of training of their own. */
 final class RecipeRun {
-  /** The recipes, by their names on the command line. */
-  enum Recipe {
-    CIFAR10_FAST("cifar10-fast"),
-    CHAR_GPT("char-gpt");
-
-    private final String label;
-
-    Recipe(String label) {
-      this.label = label;
-    }
-
-    /** The name that picocli shows and reads. */
-    @Override
-    public String toString() {
-      return label;
-    }
-  }
-
   /** Characters that are written at the end, no more than steps were taken. */
   private static final int SAMPLE = 300;
 
   private static final int TEST_SAMPLES = 1000;
+  private static final String SAMPLE_FILE = "sample.txt";
 
   private final Common common;
   private final Recipe recipe;
+  private final RecipeOptions given;
   private final Path data;
   private final RunFolder folder;
-  private final long steps;
+  private final CheckpointOptions checkpoints;
   private final long seed;
-  private final @Nullable Integer subset;
+  private final long steps;
 
   /**
    * A run.
    *
-   * @param steps ends after so many; 0 for all
+   * @param given the recipes' own options
    */
   RecipeRun(
       Common common,
       Recipe recipe,
+      RecipeOptions given,
       Path data,
       RunFolder folder,
-      long steps,
-      long seed,
-      @Nullable Integer subset) {
+      CheckpointOptions checkpoints,
+      long seed) {
     this.common = common;
     this.recipe = recipe;
+    this.given = given;
     this.data = data;
     this.folder = folder;
-    this.steps = steps;
+    this.checkpoints = checkpoints;
     this.seed = seed;
-    this.subset = subset;
+    Long limit = given.steps();
+    this.steps = limit == null ? 0 : limit;
   }
 
   /**
@@ -82,8 +71,13 @@ final class RecipeRun {
    * @param epochs null for the recipe's own number
    * @param batch null for the recipe's own size
    * @param precision null for bf16 on GPUs and float32 elsewhere
+   * @param subset training samples; null for all
    */
-  int run(@Nullable Integer epochs, @Nullable Integer batch, @Nullable Precision precision)
+  int run(
+      @Nullable Integer epochs,
+      @Nullable Integer batch,
+      @Nullable Precision precision,
+      @Nullable Integer subset)
       throws IOException {
     Device device = common.open();
     boolean gpu = device.type().equals("cuda");
@@ -91,26 +85,31 @@ final class RecipeRun {
     common.require(Files.exists(data), "there is no " + data + ": check --data");
     folder.create();
     common.out().printf("device %s%n", common.describe(device));
-    return switch (recipe) {
-      case CIFAR10_FAST -> cifar(device, epochs, batch, products);
-      case CHAR_GPT -> text(device, gpu, epochs, batch, products);
-    };
+    if (recipe == Recipe.CIFAR10_FAST) {
+      CifarFast.Options options =
+          CifarFast.Options.DEFAULT.withPrecision(products).withSeed(seed).withSteps(steps);
+      options = epochs == null ? options : options.withEpochs(epochs);
+      options = batch == null ? options : options.withBatch(batch);
+      CifarFast.Method method = given.optimizer();
+      return images(device, method == null ? options : options.withMethod(method), subset);
+    }
+    common.require(epochs == null, "--epochs is not for char-gpt: it counts steps, see --steps");
+    common.require(subset == null, "--subset is not for char-gpt: name a shorter text with --data");
+    CharGpt.Options options = gpu ? CharGpt.Options.LARGE : CharGpt.Options.SMALL;
+    options = options.withPrecision(products).withSeed(seed).withLimit(steps);
+    options = batch == null ? options : options.withBatch(batch);
+    Double ema = given.ema();
+    return text(device, ema == null ? options : options.withEma(ema));
   }
 
-  private int cifar(
-      Device device, @Nullable Integer epochs, @Nullable Integer batch, Precision precision)
+  private int images(Device device, CifarFast.Options options, @Nullable Integer subset)
       throws IOException {
     TrainTest sets = common.data(data);
-    Integer samples = subset;
-    if (samples != null) {
+    if (subset != null) {
       sets =
           new TrainTest(
-              first(sets.train(), samples), first(sets.test(), Math.min(samples, TEST_SAMPLES)));
+              first(sets.train(), subset), first(sets.test(), Math.min(subset, TEST_SAMPLES)));
     }
-    CifarFast.Options options =
-        CifarFast.Options.DEFAULT.withPrecision(precision).withSeed(seed).withSteps(steps);
-    options = epochs == null ? options : options.withEpochs(epochs);
-    options = batch == null ? options : options.withBatch(batch);
     CifarFast run = new CifarFast(sets, device, options);
     common
         .out()
@@ -124,40 +123,39 @@ final class RecipeRun {
             run.steps(),
             options.batch());
     History history = fit(run::fit);
-    save(run.network());
+    SafeTensors.save(
+        folder.weights(),
+        run.network().stateDict(),
+        Map.of("recipe", recipe.toString(), "data", String.valueOf(data.getFileName())));
+    common.out().println("saved " + folder.path());
     common.out().printf(Locale.ROOT, "test accuracy %.2f%%%n", 100 * history.last().testAccuracy());
     return 0;
   }
 
-  private int text(
-      Device device,
-      boolean gpu,
-      @Nullable Integer epochs,
-      @Nullable Integer batch,
-      Precision precision)
-      throws IOException {
-    common.require(epochs == null, "--epochs is not for char-gpt: it counts steps, see --steps");
-    common.require(subset == null, "--subset is not for char-gpt: name a shorter text with --data");
+  private int text(Device device, CharGpt.Options options) throws IOException {
     CharText text = CharText.open(data);
-    CharGpt.Options options = gpu ? CharGpt.Options.LARGE : CharGpt.Options.SMALL;
-    options = options.withPrecision(precision).withSeed(seed).withLimit(steps);
-    options = batch == null ? options : options.withBatch(batch);
     CharGpt run = new CharGpt(text, device, options);
+    CharGptModel model = run.model();
     common
         .out()
         .printf(
             Locale.ROOT,
             "%s: %,d parameters, %,d characters of %d kinds, %d steps of %d times %d%n",
             recipe,
-            run.network().parameterCount(),
+            model.network().parameterCount(),
             text.tokens().length,
-            text.vocabularySize(),
+            model.vocabulary().size(),
             run.steps(),
             options.batch(),
             options.context());
     History history = fit(run::fit);
-    save(run.network());
-    common.out().println(run.sample((int) Math.min(SAMPLE, run.steps())).strip());
+    model.save(folder.weights(), text.name());
+    Integer length = given.sample();
+    String sample =
+        model.sample(length != null ? length : (int) Math.min(SAMPLE, run.steps()), seed);
+    AtomicFiles.writeString(folder.path().resolve(SAMPLE_FILE), sample);
+    common.out().println("saved " + folder.path());
+    common.out().println(sample.strip());
     common.out().printf(Locale.ROOT, "test loss %.4f per character%n", history.last().testLoss());
     return 0;
   }
@@ -165,24 +163,16 @@ final class RecipeRun {
   /** A run's loop. */
   @FunctionalInterface
   private interface Loop {
-    History fit(List<TrainingListener> listeners) throws IOException;
+    History fit(List<TrainingListener> listeners, CheckpointOptions checkpoints) throws IOException;
   }
 
   private History fit(Loop loop) throws IOException {
     common.out().flush();
     try (ConsoleProgress progress = new ConsoleProgress(common.out(), Terminal.isInteractive())) {
-      History history = loop.fit(List.of(progress, folder));
+      History history = loop.fit(List.of(progress, folder), checkpoints);
       folder.writeHistory(history);
       return history;
     }
-  }
-
-  private void save(Module network) throws IOException {
-    SafeTensors.save(
-        folder.path().resolve("weights.safetensors"),
-        network.stateDict(),
-        Map.of("recipe", recipe.label, "data", String.valueOf(data.getFileName())));
-    common.out().println("saved " + folder.path());
   }
 
   private static Dataset first(Dataset set, int samples) {

@@ -10,6 +10,7 @@ import io.gradus.optim.AdamW;
 import io.gradus.optim.Schedule;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Precision;
+import io.gradus.train.CheckpointOptions;
 import io.gradus.train.ConsoleProgress;
 import io.gradus.train.History;
 import io.gradus.train.Networks;
@@ -36,12 +37,14 @@ import picocli.CommandLine.Option;
       "--data takes a folder with MNIST-like idx files, CIFAR-10 binary batches, one folder of"
           + " images per class, or a CSV table.",
       "The folder --out receives metrics.csv, curves.png, model.safetensors and checkpoint/;"
-          + " with --recipe metrics.csv, curves.png and weights.safetensors."
+          + " with --recipe weights.safetensors in place of model.safetensors."
     })
 final class TrainCommand implements Callable<Integer> {
   private static final int EVALUATION_BATCH = 256;
 
   @Mixin private Common common = new Common();
+
+  @Mixin private RecipeOptions recipes = new RecipeOptions();
 
   @Option(
       names = "--data",
@@ -54,21 +57,6 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "MODEL",
       description = "mlp, cnn or resnet20 (default: cnn; mlp for tables).")
   private @Nullable Networks model;
-
-  @Option(
-      names = "--recipe",
-      paramLabel = "RECIPE",
-      description =
-          "cifar10-fast: a small network that learns CIFAR-10 in ten epochs; char-gpt: a small"
-              + " transformer that learns to go on with a text. Network, rates and schedule are the"
-              + " recipe's own; the step is captured.")
-  private RecipeRun.@Nullable Recipe recipe;
-
-  @Option(
-      names = "--steps",
-      paramLabel = "N",
-      description = "With --recipe: end after N steps (default: all).")
-  private @Nullable Long steps;
 
   @Option(
       names = "--epochs",
@@ -99,7 +87,7 @@ final class TrainCommand implements Callable<Integer> {
       defaultValue = "float32",
       description =
           "float32, bf16, fp16 or tf32: the type that products are computed in; weights stay"
-              + " float32 (default: float32).")
+              + " float32 (default: float32; recipes: bf16 on GPUs).")
   private Precision precision = Precision.FLOAT32;
 
   @Option(
@@ -145,12 +133,12 @@ final class TrainCommand implements Callable<Integer> {
     common.require(lr > 0 && Double.isFinite(lr), "--lr must be a positive number, not " + lr);
     common.require(
         checkpointSeconds >= 0, "--checkpoint-seconds must not be negative: " + checkpointSeconds);
-    common.require(steps == null || recipe != null, "--steps is for --recipe: see --epochs");
-    if (recipe != null) {
-      return runRecipe(recipe);
-    }
     Integer samples = subset;
     common.require(samples == null || samples >= 1, "--subset must be at least 1, not " + samples);
+    recipes.check(common);
+    if (recipes.recipe() != null) {
+      return runRecipe(recipes.recipe());
+    }
     Device device = common.open();
     TrainTest sets = common.data(data);
     Dataset train = samples == null ? sets.train() : first(sets.train(), samples);
@@ -160,7 +148,7 @@ final class TrainCommand implements Callable<Integer> {
       network = train.sampleShape().rank() == 1 ? Networks.MLP : Networks.CNN;
     }
     String source = data == null ? Common.DIGITS : data.toAbsolutePath().normalize().toString();
-    RunFolder folder = folder(source, network);
+    RunFolder folder = folder(Path.of(source).getFileName() + "-" + network.label());
     folder.create();
     Generator.seed(seed);
     Standardise standardise = Standardise.learn(train);
@@ -212,28 +200,23 @@ final class TrainCommand implements Callable<Integer> {
     return 0;
   }
 
-  private int runRecipe(RecipeRun.Recipe chosen) throws IOException {
-    for (String other :
-        List.of("--model", "--lr", "--resume", "--capture", "--checkpoint-seconds")) {
+  private int runRecipe(RecipeOptions.Recipe chosen) throws IOException {
+    for (String other : List.of("--model", "--lr", "--capture")) {
       common.require(!common.isGiven(other), other + " is not for --recipe: leave it out");
     }
     Path source = data;
     if (source == null) {
       throw common.badUse("--recipe " + chosen + " needs --data");
     }
-    Long limit = steps;
-    common.require(limit == null || limit >= 1, "--steps must be at least 1, not " + limit);
-    common.require(subset == null || subset >= 1, "--subset must be at least 1, not " + subset);
-    RunFolder folder =
-        out == null
-            ? RunFolder.underRuns(Path.of("runs"), chosen.toString(), false)
-            : new RunFolder(out);
-    common.require(folder.isFree(), folder.path() + " holds a run already: choose another --out");
-    return new RecipeRun(common, chosen, source, folder, limit == null ? 0 : limit, seed, subset)
+    RunFolder folder = folder(chosen.toString());
+    CheckpointOptions checkpoints =
+        new CheckpointOptions(folder.checkpoints(), Duration.ofSeconds(checkpointSeconds), resume);
+    return new RecipeRun(common, chosen, recipes, source, folder, checkpoints, seed)
         .run(
             common.isGiven("--epochs") ? epochs : null,
             common.isGiven("--batch") ? batch : null,
-            common.isGiven("--precision") ? precision : null);
+            common.isGiven("--precision") ? precision : null,
+            subset);
   }
 
   private static Dataset first(Dataset set, int samples) {
@@ -255,10 +238,14 @@ final class TrainCommand implements Callable<Integer> {
         seed);
   }
 
-  private RunFolder folder(String source, Networks network) throws IOException {
+  /**
+   * The folder of the run.
+   *
+   * @param name of a new one, where none is given
+   */
+  private RunFolder folder(String name) throws IOException {
     Path given = out;
     if (given == null) {
-      String name = Path.of(source).getFileName() + "-" + network.label();
       return RunFolder.underRuns(Path.of("runs"), name, resume);
     }
     RunFolder folder = new RunFolder(given);

@@ -7,7 +7,6 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 
 /**
  * A text as numbers of its characters, for models that predict the next one. The vocabulary is the
@@ -24,13 +23,11 @@ public final class CharText {
   /** More would be another kind of model's. */
   private static final int MAX_BYTES = 64 << 20;
 
-  private static final int MAX_VOCABULARY = 1 << 14;
-
   private final String name;
-  private final int[] vocabulary;
+  private final CharVocabulary vocabulary;
   private final int[] tokens;
 
-  private CharText(String name, int[] vocabulary, int[] tokens) {
+  private CharText(String name, CharVocabulary vocabulary, int[] tokens) {
     this.name = name;
     this.vocabulary = vocabulary;
     this.tokens = tokens;
@@ -43,20 +40,17 @@ public final class CharText {
    * @throws FormatException when it has fewer than two characters or more than 2^14 different ones
    */
   public static CharText of(String name, String text) throws FormatException {
-    int[] characters = text.codePoints().toArray();
-    int[] vocabulary = Arrays.stream(characters).distinct().sorted().toArray();
-    if (characters.length < 2 || vocabulary.length > MAX_VOCABULARY) {
+    long characters = text.codePoints().count();
+    long kinds = text.codePoints().distinct().count();
+    if (characters < 2 || kinds > CharVocabulary.MAX_SIZE) {
       throw new FormatException(
           String.format(
               "[%s] %s has %d characters, %d different ones: there must be 2 or more, and at most %d"
                   + " different ones",
-              FORMAT, name, characters.length, vocabulary.length, MAX_VOCABULARY));
+              FORMAT, name, characters, kinds, CharVocabulary.MAX_SIZE));
     }
-    int[] tokens = new int[characters.length];
-    for (int i = 0; i < tokens.length; i++) {
-      tokens[i] = Arrays.binarySearch(vocabulary, characters[i]);
-    }
-    return new CharText(name, vocabulary, tokens);
+    CharVocabulary vocabulary = CharVocabulary.of(text);
+    return new CharText(name, vocabulary, vocabulary.encode(text));
   }
 
   /**
@@ -96,26 +90,13 @@ public final class CharText {
     return name;
   }
 
-  /** How many different characters there are. */
-  public int vocabularySize() {
-    return vocabulary.length;
+  /** The characters that occur. */
+  public CharVocabulary vocabulary() {
+    return vocabulary;
   }
 
   /** The text as numbers in the vocabulary. */
   public int[] tokens() {
     return tokens.clone();
-  }
-
-  /**
-   * Numbers as text.
-   *
-   * @throws IndexOutOfBoundsException when a number is not in the vocabulary
-   */
-  public String decode(int[] numbers) {
-    StringBuilder text = new StringBuilder(numbers.length);
-    for (int number : numbers) {
-      text.appendCodePoint(vocabulary[number]);
-    }
-    return text.toString();
   }
 }

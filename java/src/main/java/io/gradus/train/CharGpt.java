@@ -3,29 +3,27 @@ package io.gradus.train;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
-import io.gradus.core.GradusException;
-import io.gradus.core.Shape;
+import io.gradus.data.Batch;
 import io.gradus.data.CharText;
-import io.gradus.nn.Module;
+import io.gradus.io.CheckpointData;
 import io.gradus.optim.AdamOptions;
 import io.gradus.optim.AdamW;
 import io.gradus.optim.Clip;
+import io.gradus.optim.ExponentialMovingAverage;
 import io.gradus.optim.Optimizer;
 import io.gradus.optim.Schedule;
 import io.gradus.optim.Scheduler;
-import io.gradus.tensor.CapturedStep;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Loss;
 import io.gradus.tensor.Precision;
-import io.gradus.tensor.Readback;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A small decoder-only transformer that learns to go on with a text, character by character. The
@@ -37,7 +35,7 @@ import java.util.SplittableRandom;
  * <pre>{@code
  * CharGpt recipe = new CharGpt(CharText.open(file), Device.best(), CharGpt.Options.SMALL);
  * recipe.fit(List.of());
- * System.out.println(recipe.sample(200));
+ * System.out.println(recipe.model().sample(200, 0));
  * }</pre>
  */
 public final class CharGpt {
@@ -54,6 +52,8 @@ public final class CharGpt {
    * @param width extent of the stream, a multiple of the heads
    * @param dropout probability of a zero
    * @param lr highest learning rate
+   * @param ema weight of the past in a moving average of the weights, which is what is tested and
+   *     kept; 0 for the weights themselves
    * @param precision type of the products
    * @param seed seed of weights, excerpts and dropout
    */
@@ -68,17 +68,18 @@ public final class CharGpt {
       int width,
       double dropout,
       double lr,
+      double ema,
       Precision precision,
       long seed) {
     /** For a processor: 0.8 million parameters, 2000 steps of 12 excerpts of 64 characters. */
     public static final Options SMALL =
-        new Options(2000, 0, 250, 12, 64, 4, 4, 128, 0, 1e-3, Precision.FLOAT32, 0);
+        new Options(2000, 0, 250, 12, 64, 4, 4, 128, 0, 1e-3, 0, Precision.FLOAT32, 0);
 
     /**
      * For a GPU: 10.7 million parameters, 5000 steps of 64 excerpts of 256 characters, bfloat16.
      */
     public static final Options LARGE =
-        new Options(5000, 0, 250, 64, 256, 6, 6, 384, 0.2, 1e-3, Precision.BF16, 0);
+        new Options(5000, 0, 250, 64, 256, 6, 6, 384, 0.2, 1e-3, 0, Precision.BF16, 0);
 
     /** Checks the ranges. */
     public Options {
@@ -93,6 +94,7 @@ public final class CharGpt {
           batch,
           context,
           layers);
+      Checks.argument(0 <= ema && ema < 1, "[char-gpt] ema %s must be in [0, 1)", ema);
       Checks.argument(
           precision != Precision.FP16,
           "[char-gpt] fp16 would need a loss scale: choose bf16, which has float32's range");
@@ -101,56 +103,78 @@ public final class CharGpt {
     /** These with another number of steps. */
     public Options withSteps(long value) {
       return new Options(
-          value, limit, interval, batch, context, layers, heads, width, dropout, lr, precision,
+          value, limit, interval, batch, context, layers, heads, width, dropout, lr, ema, precision,
           seed);
     }
 
     /** These with a limit of steps. */
     public Options withLimit(long value) {
       return new Options(
-          steps, value, interval, batch, context, layers, heads, width, dropout, lr, precision,
+          steps, value, interval, batch, context, layers, heads, width, dropout, lr, ema, precision,
+          seed);
+    }
+
+    /** These with another number of steps between tests. */
+    public Options withInterval(long value) {
+      return new Options(
+          steps, limit, value, batch, context, layers, heads, width, dropout, lr, ema, precision,
           seed);
     }
 
     /** These with another batch. */
     public Options withBatch(int value) {
       return new Options(
-          steps, limit, interval, value, context, layers, heads, width, dropout, lr, precision,
+          steps, limit, interval, value, context, layers, heads, width, dropout, lr, ema, precision,
           seed);
     }
 
     /** These with another network. */
-    public Options withNetwork(int contextLength, int blocks, int headCount, int streamWidth) {
+    public Options withNetwork(int length, int blocks, int headCount, int streamWidth) {
       return new Options(
           steps,
           limit,
           interval,
           batch,
-          contextLength,
+          length,
           blocks,
           headCount,
           streamWidth,
           dropout,
           lr,
+          ema,
           precision,
           seed);
+    }
+
+    /** These with another dropout. */
+    public Options withDropout(double value) {
+      return new Options(
+          steps, limit, interval, batch, context, layers, heads, width, value, lr, ema, precision,
+          seed);
+    }
+
+    /** These with another moving average. */
+    public Options withEma(double value) {
+      return new Options(
+          steps, limit, interval, batch, context, layers, heads, width, dropout, lr, value,
+          precision, seed);
     }
 
     /** These with another precision. */
     public Options withPrecision(Precision value) {
       return new Options(
-          steps, limit, interval, batch, context, layers, heads, width, dropout, lr, value, seed);
+          steps, limit, interval, batch, context, layers, heads, width, dropout, lr, ema, value,
+          seed);
     }
 
     /** These with another seed. */
     public Options withSeed(long value) {
       return new Options(
-          steps, limit, interval, batch, context, layers, heads, width, dropout, lr, precision,
+          steps, limit, interval, batch, context, layers, heads, width, dropout, lr, ema, precision,
           value);
     }
   }
 
-  private static final double TRAINING_SHARE = 0.9;
   private static final double WEIGHT_DECAY = 0.1;
   private static final double BETA1 = 0.9;
   private static final double BETA2 = 0.99;
@@ -159,15 +183,15 @@ public final class CharGpt {
   private static final int WARM_UP = 100;
   private static final int TEST_BATCHES = 8;
 
-  private final CharText text;
-  private final int[] train;
-  private final int[] test;
+  private final String data;
+  private final Excerpts excerpts;
   private final Device device;
   private final Options options;
   private final CharGptNetwork network;
   private final Optimizer optimizer;
   private final Scheduler scheduler;
-  private final History history = new History();
+  private final @Nullable ExponentialMovingAverage average;
+  private final CharGptModel model;
 
   /**
    * A run.
@@ -175,23 +199,14 @@ public final class CharGpt {
    * @throws io.gradus.core.ArgumentException when the text is shorter than the context needs
    */
   public CharGpt(CharText text, Device device, Options options) {
-    this.text = text;
+    this.data = text.name() + ", " + text.tokens().length;
     this.device = device;
     this.options = options;
-    int[] tokens = text.tokens();
-    int cut = (int) (tokens.length * TRAINING_SHARE);
-    this.train = Arrays.copyOf(tokens, cut);
-    this.test = Arrays.copyOfRange(tokens, cut, tokens.length);
-    Checks.argument(
-        Math.min(train.length, test.length) > options.context,
-        "[char-gpt] %s has %d characters, of which a tenth must be more than the context of %d",
-        text.name(),
-        tokens.length,
-        options.context);
+    this.excerpts = new Excerpts(text, options.batch, options.context, device);
     Generator.seed(options.seed);
     network =
         new CharGptNetwork(
-            text.vocabularySize(),
+            text.vocabulary().size(),
             options.context,
             options.layers,
             options.heads,
@@ -213,11 +228,14 @@ public final class CharGpt {
             optimizer,
             Schedule.cosine(options.steps - warmUp, LAST_RATE * options.lr)
                 .warmUp(warmUp, 1.0 / (warmUp + 1)));
+    average =
+        options.ema == 0 ? null : new ExponentialMovingAverage(network.parameters(), options.ema);
+    model = new CharGptModel(network, text.vocabulary(), device);
   }
 
-  /** The network. */
-  public Module network() {
-    return network;
+  /** The network with its characters; after {@link #fit} with the averages, where they are kept. */
+  public CharGptModel model() {
+    return model;
   }
 
   /** How many steps the run has. */
@@ -225,109 +243,123 @@ public final class CharGpt {
     return options.limit == 0 ? options.steps : Math.min(options.steps, options.limit);
   }
 
+  /** As {@link #fit(List, CheckpointOptions)}, without checkpoints. */
+  public History fit(List<? extends TrainingListener> listeners) throws IOException {
+    return fit(listeners, CheckpointOptions.NONE);
+  }
+
   /**
    * Trains, and tests at intervals, which count as epochs.
    *
    * @param listeners are told how it goes
+   * @param checkpoints where to keep checkpoints; a resumed run ends with the same bits
    * @return loss and share of characters that were predicted rightly
-   * @throws IOException when a listener cannot write
-   * @throws GradusException when the loss is no longer finite
+   * @throws IOException when a listener or a checkpoint cannot be written, or it cannot be read
+   * @throws io.gradus.core.ArgumentException when the checkpoints are of another run
+   * @throws io.gradus.core.GradusException when the loss is no longer finite
    */
-  public History fit(List<? extends TrainingListener> listeners) throws IOException {
-    int intervals = (int) ((steps() + options.interval - 1) / options.interval);
-    SplittableRandom places = new SplittableRandom(options.seed + 1);
-    network.train();
-    try (CapturedStep step = CapturedStep.of(device, this::step);
-        Readback results = new Readback(device, DType.FLOAT64, Shape.of(2))) {
-      for (int interval = 0; interval < intervals; interval++) {
-        runInterval(interval, intervals, step, results, places, listeners);
-      }
+  public History fit(List<? extends TrainingListener> listeners, CheckpointOptions checkpoints)
+      throws IOException {
+    int labels = Math.multiplyExact(options.batch, options.context);
+    History history =
+        new RecipeLoop(new Steps(), device, labels, options.context).fit(listeners, checkpoints);
+    if (average != null) {
+      average.apply();
     }
     return history;
   }
 
-  private void runInterval(
-      int interval,
-      int intervals,
-      CapturedStep step,
-      Readback results,
-      SplittableRandom places,
-      List<? extends TrainingListener> listeners)
-      throws IOException {
-    long began = System.nanoTime();
-    int count = (int) Math.min(options.interval, steps() - interval * options.interval);
-    listeners.forEach(l -> l.epochStarted(interval + 1, intervals, count, 0));
-    double lossSum = 0;
-    double right = 0;
-    long each = (long) options.batch * options.context;
-    for (int i = 0; i < count; i++) {
-      try (Scope s = Scope.open()) {
-        Tensor[] batch = excerpts(train, places);
-        results.start(step.run(batch)[0]);
-      }
-      double loss = results.get(0);
-      if (!Double.isFinite(loss)) {
-        throw new GradusException(
-            "[char-gpt] the loss became "
-                + loss
-                + " at step "
-                + (interval * options.interval + i + 1)
-                + ": lower the learning rate");
-      }
-      lossSum += loss;
-      right += results.get(1);
-      int done = i + 1;
-      double mean = lossSum / done;
-      double accuracy = right / (done * each);
-      listeners.forEach(l -> l.batchTrained(done, mean, accuracy));
+  /** What the loop asks for. */
+  private final class Steps implements RecipeLoop.Recipe {
+    @Override
+    public String name() {
+      return CharGptModel.RECIPE;
     }
-    step.check();
-    double seconds = (System.nanoTime() - began) * 1e-9;
-    double[] tested = test();
-    history.add(
-        new EpochResult(
-            interval + 1,
-            lossSum / count,
-            right / (count * each),
-            tested[0],
-            tested[1],
-            (double) count * options.batch / Math.max(1e-9, seconds),
-            (System.nanoTime() - began) * 1e-9));
-    for (TrainingListener listener : listeners) {
-      listener.epochEnded(history, intervals);
+
+    @Override
+    public String identity() {
+      return name() + " " + options + " data=" + data;
+    }
+
+    @Override
+    public int epochs() {
+      return (int) ((steps() + options.interval - 1) / options.interval);
+    }
+
+    @Override
+    public int batches(int epoch) {
+      return (int) Math.min(options.interval, steps() - epoch * options.interval);
+    }
+
+    @Override
+    public boolean begin(int epoch) {
+      network.train();
+      return false;
+    }
+
+    /** Each step has places of its own, so that a resumed run need not know those before. */
+    @Override
+    public Batch batch(int epoch, int index) {
+      long step = epoch * options.interval + index;
+      return excerpts.train(index, new SplittableRandom(31 * options.seed + step + 1));
+    }
+
+    @Override
+    public Tensor[] train(Tensor[] in) {
+      return step(in[0], in[1]);
+    }
+
+    @Override
+    public void started(int epoch, int index) {}
+
+    @Override
+    public RecipeLoop.Tested test() {
+      if (average == null) {
+        return CharGpt.this.test();
+      }
+      try (ExponentialMovingAverage.Guard g = average.use()) {
+        return CharGpt.this.test();
+      }
+    }
+
+    @Override
+    public void save(CheckpointData state) {
+      state
+          .putGroup("model", network.stateDict())
+          .putGroup("optimizer", optimizer.stateDict())
+          .putGroup("scheduler", scheduler.stateDict());
+      if (average != null) {
+        state.putGroup("average", average.stateDict());
+      }
+    }
+
+    @Override
+    public void load(CheckpointData state) {
+      network.loadStateDict(state.group("model"));
+      optimizer.loadStateDict(state.group("optimizer"));
+      scheduler.loadStateDict(state.group("scheduler"));
+      if (average != null) {
+        average.loadStateDict(state.group("average"));
+      }
     }
   }
 
-  /** Excerpts and what follows each of their characters, both [batch, context]. */
-  private Tensor[] excerpts(int[] tokens, SplittableRandom places) {
-    int length = options.context;
-    long[] x = new long[options.batch * length];
-    long[] y = new long[x.length];
-    for (int b = 0; b < options.batch; b++) {
-      int from = places.nextInt(tokens.length - length);
-      for (int i = 0; i < length; i++) {
-        x[b * length + i] = tokens[from + i];
-        y[b * length + i] = tokens[from + i + 1];
-      }
-    }
-    return new Tensor[] {
-      Tensor.of(x, options.batch, length).to(device), Tensor.of(y, options.batch, length).to(device)
-    };
-  }
-
-  private Tensor[] step(Tensor[] in) {
+  private Tensor[] step(Tensor x, Tensor y) {
     Tensor logits;
     Tensor loss;
     try (Precision.Guard g = options.precision.use()) {
-      logits = network.call(in[0]);
-      loss = Loss.crossEntropy(logits, in[1]);
+      logits = network.call(x);
+      loss = Loss.crossEntropy(logits, y);
       optimizer.zeroGrad();
       loss.backward();
     }
     Clip.byNorm(network.parameters(), CLIP);
     optimizer.step();
     scheduler.step();
-    return new Tensor[] {results(logits, loss, in[1])};
+    if (average != null) {
+      average.update();
+    }
+    return new Tensor[] {results(logits, loss, y)};
   }
 
   /** Mean loss and number of right answers. */
@@ -339,7 +371,7 @@ public final class CharGpt {
   }
 
   /** Loss and share of right answers on some excerpts of the rest, the same each time. */
-  private double[] test() {
+  private RecipeLoop.Tested test() {
     SplittableRandom places = new SplittableRandom(options.seed + 2);
     double loss = 0;
     double right = 0;
@@ -348,10 +380,10 @@ public final class CharGpt {
         Precision.Guard p = options.precision.use()) {
       for (int i = 0; i < TEST_BATCHES; i++) {
         try (Scope s = Scope.open()) {
-          Tensor[] batch = excerpts(test, places);
-          Tensor logits = network.call(batch[0]);
-          Tensor value = Loss.crossEntropy(logits, batch[1]);
-          double[] both = results(logits, value, batch[1]).toDoubles();
+          Batch batch = excerpts.test(i, places);
+          Tensor logits = network.call(batch.x());
+          Tensor value = Loss.crossEntropy(logits, batch.y());
+          double[] both = results(logits, value, batch.y()).toDoubles();
           loss += both[0];
           right += both[1];
         }
@@ -360,46 +392,6 @@ public final class CharGpt {
       network.train();
     }
     double count = TEST_BATCHES * (double) options.batch * options.context;
-    return new double[] {loss / TEST_BATCHES, right / count};
-  }
-
-  /**
-   * Text that the network makes up, each character drawn by its probability.
-   *
-   * @param length characters
-   */
-  public String sample(int length) {
-    SplittableRandom random = new SplittableRandom(options.seed + 3);
-    int[] made = new int[length + 1];
-    made[0] = test[0];
-    network.eval();
-    try (GradMode.Guard g = GradMode.noGrad()) {
-      for (int i = 1; i <= length; i++) {
-        int from = Math.max(0, i - options.context);
-        long[] seen = Arrays.stream(made, from, i).asLongStream().toArray();
-        try (Scope s = Scope.open()) {
-          Tensor logits = network.call(Tensor.of(seen, 1, seen.length).to(device));
-          double[] scores = logits.select(0, 0).select(0, seen.length - 1L).toDoubles();
-          made[i] = draw(scores, random.nextDouble());
-        }
-      }
-    } finally {
-      network.train();
-    }
-    return text.decode(Arrays.copyOfRange(made, 1, made.length));
-  }
-
-  /** The number at which the sum of the softmax's probabilities passes a share. */
-  private static int draw(double[] scores, double share) {
-    double highest = Arrays.stream(scores).max().orElse(0);
-    double total = Arrays.stream(scores).map(x -> Math.exp(x - highest)).sum();
-    double rest = share * total;
-    for (int i = 0; i < scores.length; i++) {
-      rest -= Math.exp(scores[i] - highest);
-      if (rest < 0) {
-        return i;
-      }
-    }
-    return scores.length - 1;
+    return new RecipeLoop.Tested(loss / TEST_BATCHES, right / count);
   }
 }

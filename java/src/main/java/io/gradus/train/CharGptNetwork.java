@@ -23,9 +23,11 @@ final class CharGptNetwork extends Module {
   private final LayerNorm norm;
   private final Linear head;
   private final int context;
+  private final int heads;
 
   CharGptNetwork(int vocabulary, int context, int layers, int heads, int width, double drop) {
     this.context = context;
+    this.heads = heads;
     tokens = registerModule("tokens", new Embedding(vocabulary, width));
     positions = registerParameter("positions", Tensor.zeros(context, width));
     dropout = registerModule("dropout", new Dropout(drop));
@@ -78,6 +80,16 @@ final class CharGptNetwork extends Module {
       Tensor hidden = gelu.call(up.call(second.call(attended)));
       return attended.add(dropout.call(down.call(hidden)));
     }
+  }
+
+  /** How many numbers are looked back on. */
+  int context() {
+    return context;
+  }
+
+  /** Heads of the attention. */
+  int heads() {
+    return heads;
   }
 
   @Override

@@ -6,8 +6,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The folder of a run: {@code metrics.csv}, {@code curves.png}, {@code model.safetensors} and
- * {@code checkpoint/}.
+ * The folder of a run: {@code metrics.csv}, {@code curves.png}, {@code model.safetensors}, or
+ * {@code weights.safetensors} of a recipe, and {@code checkpoint/}.
  *
  * @param path the folder; made by {@link #create} or when something is written
  */
@@ -15,6 +15,7 @@ public record RunFolder(Path path) implements TrainingListener {
   private static final String METRICS = "metrics.csv";
   private static final String CURVES = "curves.png";
   private static final String MODEL = "model.safetensors";
+  private static final String WEIGHTS = "weights.safetensors";
   private static final String CHECKPOINTS = "checkpoint";
 
   /**
@@ -39,6 +40,7 @@ public record RunFolder(Path path) implements TrainingListener {
   public boolean isFree() {
     return !Files.exists(path.resolve(METRICS))
         && !Files.exists(model())
+        && !Files.exists(weights())
         && !Files.exists(checkpoints());
   }
 
@@ -57,6 +59,11 @@ public record RunFolder(Path path) implements TrainingListener {
   /** The model's file. */
   public Path model() {
     return path.resolve(MODEL);
+  }
+
+  /** The weights' file of a recipe. */
+  public Path weights() {
+    return path.resolve(WEIGHTS);
   }
 
   /** The checkpoints' folder. */

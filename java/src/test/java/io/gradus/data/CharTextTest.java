@@ -23,10 +23,10 @@ class CharTextTest {
   @Test
   void charactersAreNumberedInOrder() throws IOException {
     CharText text = CharText.of("x", "ba\uD83D\uDE00ab");
-    assertEquals(3, text.vocabularySize());
+    assertEquals(3, text.vocabulary().size());
     assertArrayEquals(new int[] {1, 0, 2, 0, 1}, text.tokens());
-    assertEquals("ba\uD83D\uDE00ab", text.decode(text.tokens()));
-    assertThrows(IndexOutOfBoundsException.class, () -> text.decode(new int[] {3}));
+    assertEquals("ba\uD83D\uDE00ab", text.vocabulary().decode(text.tokens()));
+    assertThrows(IndexOutOfBoundsException.class, () -> text.vocabulary().decode(new int[] {3}));
   }
 
   @Test
@@ -41,7 +41,7 @@ class CharTextTest {
     }
     Files.write(folder.resolve("input.txt.gz"), bytes.toByteArray());
     CharText text = CharText.open(folder);
-    assertEquals("to be", text.decode(text.tokens()));
+    assertEquals("to be", text.vocabulary().decode(text.tokens()));
   }
 
   @Test
@@ -76,7 +76,7 @@ class CharTextTest {
       Path target = i % 3 == 0 ? folder.resolve("fuzz.txt") : file;
       Files.write(target, bytes);
       try {
-        assertTrue(CharText.open(target).vocabularySize() > 0);
+        assertTrue(CharText.open(target).vocabulary().size() > 0);
       } catch (FormatException e) {
         assertTrue(e.getMessage().startsWith("[text]"), e.getMessage());
       }

@@ -21,28 +21,30 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The recipes, in small: they learn, alike on every device and in every run. */
 class RecipesTest {
-  private static final CifarFast.Options TINY =
+  static final CifarFast.Options TINY =
       CifarFast.Options.DEFAULT
           .withWidths(List.of(8, 12, 12))
           .withBatch(30)
           .withEpochs(6)
           .withSeed(3);
 
-  private static final CharGpt.Options SHORT =
+  static final CharGpt.Options SHORT =
       CharGpt.Options.SMALL.withSteps(150).withBatch(4).withNetwork(16, 2, 2, 32).withSeed(5);
 
   /** Colours that depend on the class, with noise. */
-  private static Dataset colours(int count, long seed) {
+  static Dataset colours(int count, long seed) {
     Random random = new Random(seed);
     byte[] pixels = new byte[count * 32 * 32 * 3];
     int[] labels = new int[count];
@@ -59,11 +61,11 @@ class RecipesTest {
         "colours", Shape.of(32, 32, 3), List.of("red", "green", "blue"), pixels, labels);
   }
 
-  private static TrainTest images() {
+  static TrainTest images() {
     return new TrainTest(colours(90, 1), colours(60, 2));
   }
 
-  private static CharText text() throws IOException {
+  static CharText text() throws IOException {
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < 200; i++) {
       text.append("a rose is a rose, ");
@@ -75,9 +77,10 @@ class RecipesTest {
     return Device.all().stream().filter(DeviceInfo::usable).map(DeviceInfo::device);
   }
 
-  @Test
-  void cifarFastLearns() throws IOException {
-    CifarFast run = new CifarFast(images(), Device.cpu(), TINY);
+  @ParameterizedTest
+  @EnumSource(CifarFast.Method.class)
+  void cifarFastLearns(CifarFast.Method method) throws IOException {
+    CifarFast run = new CifarFast(images(), Device.cpu(), TINY.withMethod(method));
     assertEquals(18, run.steps());
     List<String> told = new ArrayList<>();
     History history =
@@ -103,10 +106,15 @@ class RecipesTest {
     assertTrue(history.last().testAccuracy() > 0.9, () -> history.last().toString());
   }
 
+  static Stream<Object[]> methodsAndDevices() {
+    return devices()
+        .flatMap(d -> Stream.of(CifarFast.Method.values()).map(m -> new Object[] {m, d}));
+  }
+
   @ParameterizedTest
-  @MethodSource("devices")
-  void cifarFastTakesAStepOnEveryDevice(Device device) throws IOException {
-    CifarFast.Options options = TINY.withSteps(2).withBatch(6);
+  @MethodSource("methodsAndDevices")
+  void cifarFastTakesAStepOnEveryDevice(CifarFast.Method method, Device device) throws IOException {
+    CifarFast.Options options = TINY.withSteps(2).withBatch(6).withMethod(method);
     TrainTest few = new TrainTest(colours(12, 1), colours(6, 2));
     EpochResult expected = new CifarFast(few, Device.reference(), options).fit(List.of()).last();
     EpochResult result = new CifarFast(few, device, options).fit(List.of()).last();
@@ -141,7 +149,7 @@ class RecipesTest {
 
   @Test
   void theRateIsATriangle() {
-    Schedule schedule = CifarFast.triangle(100);
+    Schedule schedule = CifarFastRates.triangle(100);
     assertEquals(0.2 * 7, schedule.lr(7, 0), 1e-12);
     assertEquals(7, schedule.lr(7, 23), 1e-12);
     assertEquals(0.07 * 7, schedule.lr(7, 100), 1e-12);
@@ -190,20 +198,25 @@ class RecipesTest {
 
   @Test
   void movedAndMirroredCopies() {
+    long[] moved = TestTimeAverage.pixels(1, false);
+    long[] mirrored = TestTimeAverage.pixels(0, true);
+    long[] both = TestTimeAverage.pixels(-1, true);
+    assertEquals(4 * 32 + 8, moved[5 * 32 + 9]);
+    assertEquals(32 + 1, moved[0]);
+    assertEquals(4 * 32 + 8, mirrored[4 * 32 + 23]);
+    assertEquals(5 * 32 + 9, both[4 * 32 + 23]);
+    assertEquals(30 * 32 + 30, both[31 * 32]);
     float[] values = new float[32 * 32 * 3];
     for (int i = 0; i < values.length; i++) {
       values[i] = (i / 3 % 32 + 7 * (i / 96) + 80 * (i % 3)) % 256 / 255f;
     }
-    byte[] plain = new byte[values.length];
-    byte[] moved = new byte[values.length];
-    byte[] mirrored = new byte[values.length];
-    TestTimeAverage.copy(values, plain, 0, 0, 0, false);
-    TestTimeAverage.copy(values, moved, 0, 1, 1, false);
-    TestTimeAverage.copy(values, mirrored, 0, 0, 0, true);
+    byte[] bytes = new byte[2 * values.length];
+    TestTimeAverage.bytes(values, bytes, 0, false);
+    TestTimeAverage.bytes(values, bytes, values.length, true);
+    byte[] plain = Arrays.copyOf(bytes, values.length);
+    byte[] turned = Arrays.copyOfRange(bytes, values.length, bytes.length);
     for (int c = 0; c < 3; c++) {
-      assertEquals(at(plain, 4, 8, c), at(moved, 5, 9, c));
-      assertEquals(at(plain, 1, 1, c), at(moved, 0, 0, c));
-      assertEquals(at(plain, 4, 8, c), at(mirrored, 4, 23, c));
+      assertEquals(at(plain, 4, 8, c), at(turned, 4, 23, c));
     }
     assertEquals(Math.round(values[100] * 255), plain[100] & 0xFF);
   }
@@ -217,10 +230,10 @@ class RecipesTest {
     CharGpt run = new CharGpt(text(), Device.cpu(), SHORT);
     History history = run.fit(List.of());
     assertTrue(history.last().testLoss() < 1, () -> history.last().toString());
-    String sample = run.sample(20);
+    String sample = run.model().sample(20, 5);
     assertEquals(20, sample.length());
     assertTrue(sample.chars().allMatch(c -> "a rose is,".indexOf(c) >= 0), sample);
-    assertEquals(sample, run.sample(20));
+    assertEquals(sample, run.model().sample(20, 5));
   }
 
   @ParameterizedTest
@@ -249,7 +262,7 @@ class RecipesTest {
         Path.of(System.getProperty("gradus.data", "no-data-sets")).resolve("tinyshakespeare");
     Assumptions.assumeTrue(Files.isDirectory(folder), folder + " is not there");
     CharText text = CharText.open(folder);
-    assertEquals(65, text.vocabularySize());
+    assertEquals(65, text.vocabulary().size());
     CharGpt run =
         new CharGpt(
             text, Device.cpu(), SHORT.withSteps(100).withBatch(8).withNetwork(32, 2, 2, 32));
