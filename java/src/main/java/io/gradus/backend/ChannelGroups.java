@@ -10,13 +10,16 @@ final class ChannelGroups {
   private final long[] shape;
   private final long[] stored;
   private final long[] dense;
+  private final double eps;
 
-  ChannelGroups(Primitives primitives, long samples, long positions, long channels, long groups) {
+  ChannelGroups(Primitives primitives, GroupNormShape norm) {
     this.primitives = primitives;
-    long size = channels / groups;
-    shape = new long[] {samples, groups, positions, size};
-    stored = new long[] {positions * channels, size, channels, 1};
-    dense = new long[] {positions * channels, positions * size, size, 1};
+    long size = norm.channels() / norm.groups();
+    long area = norm.positions() * norm.channels();
+    eps = norm.eps();
+    shape = new long[] {norm.samples(), norm.groups(), norm.positions(), size};
+    stored = new long[] {area, size, norm.channels(), 1};
+    dense = new long[] {area, norm.positions() * size, size, 1};
   }
 
   /** Number of groups of all samples. */
@@ -27,6 +30,11 @@ final class ChannelGroups {
   /** Elements of a group. */
   long length() {
     return shape[2] * shape[3];
+  }
+
+  /** The groups as rows that are normalised. */
+  RowNormShape rows() {
+    return new RowNormShape(lines(), length(), eps);
   }
 
   /** From the stored order to lines. */

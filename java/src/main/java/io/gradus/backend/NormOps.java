@@ -23,10 +23,7 @@ public interface NormOps extends Primitives {
    * @param invStd [channels]
    * @param runningMean [channels], updated, or null
    * @param runningVar [channels], updated, or null
-   * @param rows values per channel
-   * @param channels columns
-   * @param momentum weight of this batch in the moving averages
-   * @param eps added to the variance
+   * @param shape sizes and options
    */
   default void batchNormStatistics(
       Buffer x,
@@ -34,16 +31,12 @@ public interface NormOps extends Primitives {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
+      BatchNormShape shape) {
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, mean.dtype(), rows, channels);
-      ColumnMoments moments = ColumnMoments.of(m, scratch.as(mean.dtype(), x), rows);
+      Rows m = new Rows(this, scratch, mean.dtype(), shape.rows(), shape.channels());
+      ColumnMoments moments = ColumnMoments.of(m, scratch.as(mean.dtype(), x), shape.rows());
       m.store(moments.mean(), mean);
-      batchNormFinish(
-          mean, moments.variance(), invStd, runningMean, runningVar, rows, channels, momentum, eps);
+      batchNormFinish(mean, moments.variance(), invStd, runningMean, runningVar, shape);
     }
   }
 
@@ -56,10 +49,7 @@ public interface NormOps extends Primitives {
    * @param invStd [channels]
    * @param runningMean [channels], updated, or null
    * @param runningVar [channels], updated, or null
-   * @param rows values per channel, at least 2
-   * @param channels columns
-   * @param momentum weight of this batch in the moving averages
-   * @param eps added to the variance
+   * @param shape sizes and options
    */
   default void batchNormFinish(
       Buffer mean,
@@ -67,20 +57,17 @@ public interface NormOps extends Primitives {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
+      BatchNormShape shape) {
     DType dtype = invStd.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, channels);
-      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, eps)), invStd);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.channels());
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, shape.eps())), invStd);
       if (runningMean != null) {
-        movingAverage(m, scratch.as(dtype, runningMean), mean, momentum, runningMean);
+        movingAverage(m, scratch.as(dtype, runningMean), mean, shape.momentum(), runningMean);
       }
       if (runningVar != null) {
-        Buffer unbiased = m.vector(BinaryOp.MUL, variance, rows / (rows - 1.0));
-        movingAverage(m, scratch.as(dtype, runningVar), unbiased, momentum, runningVar);
+        Buffer unbiased = m.vector(BinaryOp.MUL, variance, shape.rows() / (shape.rows() - 1.0));
+        movingAverage(m, scratch.as(dtype, runningVar), unbiased, shape.momentum(), runningVar);
       }
     }
   }
@@ -101,9 +88,7 @@ public interface NormOps extends Primitives {
    * @param bias [channels], or null for 0
    * @param residual [rows, channels], or null for 0
    * @param y [rows, channels]
-   * @param rows rows
-   * @param channels columns
-   * @param activation applied last
+   * @param shape sizes and options
    */
   default void batchNormApply(
       Buffer x,
@@ -113,18 +98,16 @@ public interface NormOps extends Primitives {
       @Nullable Buffer bias,
       @Nullable Buffer residual,
       Buffer y,
-      long rows,
-      long channels,
-      Activation activation) {
+      BatchNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, channels);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.channels());
       Buffer distance = m.apply(BinaryOp.SUB, scratch.as(dtype, x), mean, m.row);
       Buffer out = m.apply(BinaryOp.MUL, distance, invStd, m.row);
       out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
       out = m.applyIfPresent(BinaryOp.ADD, out, bias, m.row);
       out = m.applyIfPresent(BinaryOp.ADD, out, residual, m.full);
-      if (activation == Activation.RELU) {
+      if (shape.activation() == Activation.RELU) {
         out = m.apply(UnaryOp.RELU, out);
       }
       m.store(out, y);
@@ -152,8 +135,7 @@ public interface NormOps extends Primitives {
    * @param y [rows, channels]
    * @param mask INT32 [batchNormMaskWords(rows channels)]: element i is bit i % 32 of word i / 32,
    *     1 where y is positive
-   * @param rows rows
-   * @param channels columns
+   * @param shape sizes and options
    * @return false where there is no kernel for these types; nothing was done then
    */
   default boolean batchNormApplyMasked(
@@ -165,8 +147,7 @@ public interface NormOps extends Primitives {
       @Nullable Buffer residual,
       Buffer y,
       Buffer mask,
-      long rows,
-      long channels) {
+      BatchNormShape shape) {
     return false;
   }
 
@@ -191,9 +172,7 @@ public interface NormOps extends Primitives {
    * @param gradWeight [channels], or null
    * @param gradBias [channels], or null
    * @param gradResidual [rows, channels], or null
-   * @param rows rows
-   * @param channels columns
-   * @param training whether the statistics came from x
+   * @param shape sizes and options
    */
   default void batchNormBackward(
       Buffer gradY,
@@ -207,12 +186,10 @@ public interface NormOps extends Primitives {
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
       @Nullable Buffer gradResidual,
-      long rows,
-      long channels,
-      boolean training) {
+      BatchNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, channels);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.channels());
       Buffer g = scratch.as(dtype, gradY);
       if (y != null) {
         g = m.wherePositive(scratch.as(dtype, y), g);
@@ -228,9 +205,9 @@ public interface NormOps extends Primitives {
         return;
       }
       Buffer out = g;
-      if (training) {
-        Buffer slope = m.vector(BinaryOp.DIV, sumGn, (double) rows);
-        out = m.apply(BinaryOp.SUB, g, m.vector(BinaryOp.DIV, sumG, (double) rows), m.row);
+      if (shape.training()) {
+        Buffer slope = m.vector(BinaryOp.DIV, sumGn, (double) shape.rows());
+        out = m.apply(BinaryOp.SUB, g, m.vector(BinaryOp.DIV, sumG, (double) shape.rows()), m.row);
         Buffer along = m.apply(BinaryOp.MUL, normalised, slope, m.row);
         out = m.apply(BinaryOp.SUB, out, along, m.full);
       }
@@ -248,9 +225,7 @@ public interface NormOps extends Primitives {
    * @param y [rows, cols]
    * @param mean receives the mean of every row, [rows]
    * @param invStd receives 1 / sqrt(variance + eps) of every row, [rows]
-   * @param rows rows
-   * @param cols columns, at least 1
-   * @param eps added to the (biased) variance
+   * @param shape sizes and options
    */
   default void layerNormForward(
       Buffer x,
@@ -259,18 +234,16 @@ public interface NormOps extends Primitives {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long rows,
-      long cols,
-      double eps) {
+      RowNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.cols());
       Buffer wide = scratch.as(dtype, x);
-      m.store(m.vector(BinaryOp.DIV, m.sumOfRows(wide), (double) cols), mean);
+      m.store(m.vector(BinaryOp.DIV, m.sumOfRows(wide), (double) shape.cols()), mean);
       Buffer distance = m.apply(BinaryOp.SUB, wide, mean, m.column);
       Buffer squares = m.sumOfRows(m.apply(BinaryOp.MUL, distance, distance, m.full));
-      Buffer variance = m.vector(BinaryOp.DIV, squares, (double) cols);
-      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, eps)), invStd);
+      Buffer variance = m.vector(BinaryOp.DIV, squares, (double) shape.cols());
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, variance, shape.eps())), invStd);
       Buffer out = m.apply(BinaryOp.MUL, distance, invStd, m.column);
       out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
       m.store(m.applyIfPresent(BinaryOp.ADD, out, bias, m.row), y);
@@ -293,8 +266,7 @@ public interface NormOps extends Primitives {
    * @param gradX [rows, cols], or null where not wanted
    * @param gradWeight [cols], or null
    * @param gradBias [cols], or null
-   * @param rows rows
-   * @param cols columns, at least 1
+   * @param shape sizes and options
    */
   default void layerNormBackward(
       Buffer gradY,
@@ -305,11 +277,10 @@ public interface NormOps extends Primitives {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.cols());
       Buffer g = scratch.as(dtype, gradY);
       Buffer distance = m.apply(BinaryOp.SUB, scratch.as(dtype, x), mean, m.column);
       Buffer normalised = m.apply(BinaryOp.MUL, distance, invStd, m.column);
@@ -323,9 +294,9 @@ public interface NormOps extends Primitives {
         return;
       }
       Buffer h = m.applyIfPresent(BinaryOp.MUL, g, weight, m.row);
-      Buffer level = m.vector(BinaryOp.DIV, m.sumOfRows(h), (double) cols);
+      Buffer level = m.vector(BinaryOp.DIV, m.sumOfRows(h), (double) shape.cols());
       Buffer product = m.apply(BinaryOp.MUL, h, normalised, m.full);
-      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) cols);
+      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) shape.cols());
       Buffer out = m.apply(BinaryOp.SUB, h, level, m.column);
       out = m.apply(BinaryOp.SUB, out, m.apply(BinaryOp.MUL, normalised, slope, m.column), m.full);
       m.store(m.apply(BinaryOp.MUL, out, invStd, m.column), gradX);
@@ -343,11 +314,7 @@ public interface NormOps extends Primitives {
    * @param y [samples, positions, channels]
    * @param mean receives the means, [samples, groups]
    * @param invStd receives 1 / sqrt(variance + eps), [samples, groups]
-   * @param samples first extent
-   * @param positions extent between, at least 1
-   * @param channels last extent, at least 1
-   * @param groups a divisor of channels
-   * @param eps added to the (biased) variance
+   * @param shape sizes and options
    */
   default void groupNormForward(
       Buffer x,
@@ -356,19 +323,15 @@ public interface NormOps extends Primitives {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long samples,
-      long positions,
-      long channels,
-      long groups,
-      double eps) {
+      GroupNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      ChannelGroups layout = new ChannelGroups(this, samples, positions, channels, groups);
+      ChannelGroups layout = new ChannelGroups(this, shape);
       Buffer lines = layout.gather(scratch, scratch.as(dtype, x));
       Buffer normalised = scratch.take(dtype, x.length());
-      layerNormForward(
-          lines, null, null, normalised, mean, invStd, layout.lines(), layout.length(), eps);
-      Rows m = new Rows(this, scratch, dtype, samples * positions, channels);
+      layerNormForward(lines, null, null, normalised, mean, invStd, layout.rows());
+      Rows m =
+          new Rows(this, scratch, dtype, shape.samples() * shape.positions(), shape.channels());
       Buffer out = layout.spread(scratch, normalised);
       out = m.applyIfPresent(BinaryOp.MUL, out, weight, m.row);
       m.store(m.applyIfPresent(BinaryOp.ADD, out, bias, m.row), y);
@@ -391,10 +354,7 @@ public interface NormOps extends Primitives {
    * @param gradX [samples, positions, channels], or null where not wanted
    * @param gradWeight [channels], or null
    * @param gradBias [channels], or null
-   * @param samples first extent
-   * @param positions extent between, at least 1
-   * @param channels last extent, at least 1
-   * @param groups a divisor of channels
+   * @param shape sizes and options
    */
   default void groupNormBackward(
       Buffer gradY,
@@ -405,14 +365,12 @@ public interface NormOps extends Primitives {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long samples,
-      long positions,
-      long channels,
-      long groups) {
+      GroupNormShape shape) {
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      ChannelGroups layout = new ChannelGroups(this, samples, positions, channels, groups);
-      Rows m = new Rows(this, scratch, dtype, samples * positions, channels);
+      ChannelGroups layout = new ChannelGroups(this, shape);
+      Rows m =
+          new Rows(this, scratch, dtype, shape.samples() * shape.positions(), shape.channels());
       Buffer g = scratch.as(dtype, gradY);
       Buffer lines = layout.gather(scratch, scratch.as(dtype, x));
       if (gradWeight != null) {
@@ -430,8 +388,7 @@ public interface NormOps extends Primitives {
       }
       Buffer h = layout.gather(scratch, m.applyIfPresent(BinaryOp.MUL, g, weight, m.row));
       Buffer out = scratch.take(dtype, x.length());
-      layerNormBackward(
-          h, lines, mean, invStd, null, out, null, null, layout.lines(), layout.length());
+      layerNormBackward(h, lines, mean, invStd, null, out, null, null, layout.rows());
       m.store(layout.spread(scratch, out), gradX);
     }
   }
@@ -443,25 +400,17 @@ public interface NormOps extends Primitives {
    * @param weight [cols], or null for 1
    * @param y [rows, cols]
    * @param invRms receives 1 / sqrt(mean(x^2) + eps) of every row, [rows]
-   * @param rows rows
-   * @param cols columns, at least 1
-   * @param eps added to the mean square
+   * @param shape sizes and options
    */
   default void rmsNormForward(
-      Buffer x,
-      @Nullable Buffer weight,
-      Buffer y,
-      Buffer invRms,
-      long rows,
-      long cols,
-      double eps) {
+      Buffer x, @Nullable Buffer weight, Buffer y, Buffer invRms, RowNormShape shape) {
     DType dtype = invRms.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.cols());
       Buffer wide = scratch.as(dtype, x);
       Buffer squares = m.sumOfRows(m.apply(BinaryOp.MUL, wide, wide, m.full));
-      Buffer meanSquare = m.vector(BinaryOp.DIV, squares, (double) cols);
-      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, meanSquare, eps)), invRms);
+      Buffer meanSquare = m.vector(BinaryOp.DIV, squares, (double) shape.cols());
+      m.store(m.apply(UnaryOp.RSQRT, m.vector(BinaryOp.ADD, meanSquare, shape.eps())), invRms);
       Buffer out = m.apply(BinaryOp.MUL, wide, invRms, m.column);
       m.store(m.applyIfPresent(BinaryOp.MUL, out, weight, m.row), y);
     }
@@ -481,8 +430,7 @@ public interface NormOps extends Primitives {
    * @param weight [cols], or null for 1
    * @param gradX [rows, cols], or null where not wanted
    * @param gradWeight [cols], or null
-   * @param rows rows
-   * @param cols columns, at least 1
+   * @param shape sizes and options
    */
   default void rmsNormBackward(
       Buffer gradY,
@@ -491,11 +439,10 @@ public interface NormOps extends Primitives {
       @Nullable Buffer weight,
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     DType dtype = invRms.dtype();
     try (Scratch scratch = new Scratch(this)) {
-      Rows m = new Rows(this, scratch, dtype, rows, cols);
+      Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.cols());
       Buffer g = scratch.as(dtype, gradY);
       Buffer normalised = m.apply(BinaryOp.MUL, scratch.as(dtype, x), invRms, m.column);
       if (gradWeight != null) {
@@ -506,7 +453,7 @@ public interface NormOps extends Primitives {
       }
       Buffer h = m.applyIfPresent(BinaryOp.MUL, g, weight, m.row);
       Buffer product = m.apply(BinaryOp.MUL, h, normalised, m.full);
-      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) cols);
+      Buffer slope = m.vector(BinaryOp.DIV, m.sumOfRows(product), (double) shape.cols());
       Buffer along = m.apply(BinaryOp.MUL, normalised, slope, m.column);
       m.store(
           m.apply(BinaryOp.MUL, m.apply(BinaryOp.SUB, h, along, m.full), invRms, m.column), gradX);

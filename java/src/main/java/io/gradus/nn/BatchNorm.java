@@ -2,6 +2,7 @@ package io.gradus.nn;
 
 import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
+import io.gradus.tensor.BatchNormOptions;
 import io.gradus.tensor.Conv;
 import io.gradus.tensor.Conv2dOptions;
 import io.gradus.tensor.Norm;
@@ -75,10 +76,7 @@ abstract class BatchNorm extends Module implements TakesEpilogue {
         bias,
         runningMean,
         runningVar,
-        isTraining(),
-        momentum,
-        eps,
-        activation,
+        new BatchNormOptions(isTraining(), momentum, eps, activation),
         residual);
   }
 

@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import io.gradus.backend.Activation;
 import io.gradus.backend.Backend;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
@@ -19,10 +20,7 @@ final class BatchNormFunction extends Function {
   private final @Nullable Tensor statistics;
   private final @Nullable Tensor runningMean;
   private final @Nullable Tensor runningVar;
-  private final boolean training;
-  private final double momentum;
-  private final double eps;
-  private final Activation activation;
+  private final BatchNormOptions options;
   private final int weightAt;
   private final int biasAt;
   private final int residualAt;
@@ -38,10 +36,7 @@ final class BatchNormFunction extends Function {
       @Nullable Tensor statistics,
       @Nullable Tensor runningMean,
       @Nullable Tensor runningVar,
-      boolean training,
-      double momentum,
-      double eps,
-      Activation activation,
+      BatchNormOptions options,
       boolean hasWeight,
       boolean hasBias,
       boolean hasResidual) {
@@ -49,10 +44,7 @@ final class BatchNormFunction extends Function {
     this.statistics = statistics;
     this.runningMean = runningMean;
     this.runningVar = runningVar;
-    this.training = training;
-    this.momentum = momentum;
-    this.eps = eps;
-    this.activation = activation;
+    this.options = options;
     int inputs = 1;
     this.weightAt = hasWeight ? inputs++ : -1;
     this.biasAt = hasBias ? inputs++ : -1;
@@ -63,22 +55,18 @@ final class BatchNormFunction extends Function {
     return at < 0 ? null : tensors[at].contiguous().buffer();
   }
 
-  private static long rows(Tensor x) {
-    return x.shape().product(0, x.rank() - 1);
-  }
-
   @Override
   protected Tensor[] forward(Tensor... in) {
     Tensor x = in[0].contiguous();
     Backend backend = x.backend();
     Tensor mean;
     Tensor invStd;
-    if (training) {
+    if (options.training()) {
       Shape channels = Shape.of(x.size(-1));
       invStd = Tensor.empty(backend, Norm.statistics(x), channels);
       if (statistics != null) {
         mean = statistics.select(0, 0);
-        finish(statistics, invStd, rows(x));
+        finish(statistics, invStd, options.shape(x));
       } else {
         mean = Tensor.empty(backend, Norm.statistics(x), channels);
         backend.batchNormStatistics(
@@ -87,17 +75,14 @@ final class BatchNormFunction extends Function {
             invStd.buffer(),
             runningMean == null ? null : runningMean.buffer(),
             runningVar == null ? null : runningVar.buffer(),
-            rows(x),
-            x.size(-1),
-            momentum,
-            eps);
+            options.shape(x));
       }
       noteChange(runningMean);
       noteChange(runningVar);
     } else {
       // Copies: a later step of training may change the running statistics before backward.
       mean = requireNonNull(runningMean).to(Norm.statistics(x)).copy();
-      invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(eps).rsqrt();
+      invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(options.eps()).rsqrt();
     }
     Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
     Tensor mask = applyMasked(in, x, mean, invStd, y);
@@ -110,12 +95,10 @@ final class BatchNormFunction extends Function {
           dense(in, biasAt),
           dense(in, residualAt),
           y.buffer(),
-          rows(x),
-          x.size(-1),
-          activation);
+          options.shape(x));
     }
     save(in[0], mean, invStd);
-    if (activation == Activation.RELU) {
+    if (options.activation() == Activation.RELU) {
       save(y);
     }
     if (weightAt > 0) {
@@ -136,7 +119,7 @@ final class BatchNormFunction extends Function {
       Tensor[] in, Tensor x, Tensor mean, Tensor invStd, Tensor y) {
     Backend backend = x.backend();
     long words = backend.batchNormMaskWords(x.numel());
-    if (words == 0 || activation != Activation.RELU || !isRecording()) {
+    if (words == 0 || options.activation() != Activation.RELU || !isRecording()) {
       return null;
     }
     Tensor mask = Tensor.empty(backend, DType.INT32, Shape.of(words));
@@ -149,13 +132,12 @@ final class BatchNormFunction extends Function {
             dense(in, residualAt),
             y.buffer(),
             mask.buffer(),
-            rows(x),
-            x.size(-1))
+            options.shape(x))
         ? mask
         : null;
   }
 
-  private void finish(Tensor known, Tensor invStd, long rows) {
+  private void finish(Tensor known, Tensor invStd, BatchNormShape shape) {
     long channels = invStd.numel();
     Buffer both = known.buffer();
     known
@@ -166,10 +148,7 @@ final class BatchNormFunction extends Function {
             invStd.buffer(),
             runningMean == null ? null : runningMean.buffer(),
             runningVar == null ? null : runningVar.buffer(),
-            rows,
-            channels,
-            momentum,
-            eps);
+            shape);
   }
 
   private static void noteChange(@Nullable Tensor running) {
@@ -179,11 +158,11 @@ final class BatchNormFunction extends Function {
   }
 
   private @Nullable Tensor savedOutput() {
-    return activation == Activation.RELU ? saved(3) : null;
+    return options.activation() == Activation.RELU ? saved(3) : null;
   }
 
   private @Nullable Tensor savedWeight() {
-    return weightAt < 0 ? null : saved(activation == Activation.RELU ? 4 : 3);
+    return weightAt < 0 ? null : saved(options.activation() == Activation.RELU ? 4 : 3);
   }
 
   @Override
@@ -244,9 +223,7 @@ final class BatchNormFunction extends Function {
         buffer(gradWeight),
         buffer(gradBias),
         buffer(gradResidual),
-        rows(x),
-        x.size(-1),
-        training);
+        options.shape(x));
   }
 
   /** The same in tensor expressions, which can be differentiated again. */
@@ -261,13 +238,16 @@ final class BatchNormFunction extends Function {
       g = g.mul(y.detach().step().to(dtype));
     }
     Tensor wide = x.to(dtype);
-    Tensor distance = wide.sub(training ? wide.mean(true, axes) : saved(1));
-    Tensor invStd = training ? distance.square().mean(true, axes).add(eps).rsqrt() : saved(2);
+    Tensor distance = wide.sub(options.training() ? wide.mean(true, axes) : saved(1));
+    Tensor invStd =
+        options.training()
+            ? distance.square().mean(true, axes).add(options.eps()).rsqrt()
+            : saved(2);
     Tensor normalised = distance.mul(invStd);
     Tensor weight = savedWeight();
     if (needsGrad(0)) {
       Tensor slope = g;
-      if (training) {
+      if (options.training()) {
         Tensor along = normalised.mul(g.mul(normalised).mean(true, axes));
         slope = g.sub(g.mean(true, axes)).sub(along);
       }

@@ -68,9 +68,9 @@ public final class Conv {
 
   /**
    * A convolution and batch normalisation by the batch's own statistics, as in training: {@link
-   * #conv2d} and {@link Norm#batchNorm(Tensor, Tensor, Tensor, Tensor, Tensor, boolean, double,
-   * double, Activation, Tensor)}, with the same result but for the order of sums. Backends that can
-   * gather the statistics while they convolve spare a pass over the result.
+   * #conv2d} and {@link Norm#batchNorm(Tensor, Tensor, Tensor, Tensor, Tensor, BatchNormOptions,
+   * Tensor)}, with the same result but for the order of sums. Backends that can gather the
+   * statistics while they convolve spare a pass over the result.
    *
    * <p>Shapes: x: [N, H, W, C], weight: [O, KH, KW, C / groups], bias, scale, shift, runningMean,
    * runningVar: [O], residual: [N, OH, OW, O] -> y: [N, OH, OW, O]
@@ -129,10 +129,7 @@ public final class Conv {
               shift,
               runningMean,
               runningVar,
-              true,
-              momentum,
-              eps,
-              activation,
+              new BatchNormOptions(true, momentum, eps, activation),
               residual));
     }
   }

@@ -2,6 +2,7 @@ package io.gradus.tensor;
 
 import io.gradus.backend.Backend;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.GroupNormShape;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
@@ -33,6 +34,10 @@ final class GroupNormFunction extends Function {
     return x.shape().product(1, x.rank() - 1);
   }
 
+  private GroupNormShape shape(Tensor x) {
+    return new GroupNormShape(x.size(0), positions(x), x.size(-1), groups, eps);
+  }
+
   @Override
   protected Tensor[] forward(Tensor... in) {
     Tensor x = in[0].contiguous();
@@ -49,11 +54,7 @@ final class GroupNormFunction extends Function {
           y.buffer(),
           mean.buffer(),
           invStd.buffer(),
-          x.size(0),
-          positions(x),
-          x.size(-1),
-          groups,
-          eps);
+          shape(x));
     }
     save(in[0], mean, invStd);
     if (weightAt > 0) {
@@ -98,10 +99,7 @@ final class GroupNormFunction extends Function {
         buffer(gradX),
         buffer(gradWeight),
         buffer(gradBias),
-        x.size(0),
-        positions(x),
-        x.size(-1),
-        groups);
+        shape(x));
     store(out, gradX, gradWeight, gradBias);
   }
 

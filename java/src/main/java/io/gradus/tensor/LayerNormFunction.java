@@ -2,6 +2,7 @@ package io.gradus.tensor;
 
 import io.gradus.backend.Backend;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.RowNormShape;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import java.util.Arrays;
@@ -28,8 +29,8 @@ final class LayerNormFunction extends Function {
     return t == null ? null : t.contiguous().buffer();
   }
 
-  private static long rows(Tensor x) {
-    return x.shape().product(0, x.rank() - 1);
+  private RowNormShape shape(Tensor x) {
+    return new RowNormShape(x.shape().product(0, x.rank() - 1), x.size(-1), eps);
   }
 
   @Override
@@ -48,9 +49,7 @@ final class LayerNormFunction extends Function {
           y.buffer(),
           mean.buffer(),
           invStd.buffer(),
-          rows(x),
-          x.size(-1),
-          eps);
+          shape(x));
     }
     save(in[0], mean, invStd);
     if (weightAt > 0) {
@@ -95,8 +94,7 @@ final class LayerNormFunction extends Function {
         buffer(gradX),
         buffer(gradWeight),
         buffer(gradBias),
-        rows(x),
-        x.size(-1));
+        shape(x));
     store(out, gradX, gradWeight, gradBias);
   }
 

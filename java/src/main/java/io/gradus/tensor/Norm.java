@@ -1,6 +1,5 @@
 package io.gradus.tensor;
 
-import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import java.util.ArrayList;
@@ -13,7 +12,7 @@ public final class Norm {
 
   /**
    * Batch normalisation without activation; see {@link #batchNorm(Tensor, Tensor, Tensor, Tensor,
-   * Tensor, boolean, double, double, Activation, Tensor)}.
+   * Tensor, BatchNormOptions, Tensor)}.
    *
    * @param x [.., C], channels last
    * @param weight [C], or null for 1
@@ -37,8 +36,8 @@ public final class Norm {
       boolean training,
       double momentum,
       double eps) {
-    return batchNorm(
-        x, weight, bias, runningMean, runningVar, training, momentum, eps, Activation.NONE, null);
+    BatchNormOptions options = BatchNormOptions.of(training, momentum, eps);
+    return batchNorm(x, weight, bias, runningMean, runningVar, options, null);
   }
 
   /**
@@ -63,7 +62,8 @@ public final class Norm {
    * internal covariate shift", ICML 2015.
    *
    * <pre>{@code
-   * Tensor y = Norm.batchNorm(x, gamma, beta, mean, var, true, 0.1, 1e-5, Activation.RELU, null);
+   * Tensor y = Norm.batchNorm(
+   *     x, gamma, beta, mean, var, BatchNormOptions.of(true, 0.1, 1e-5).withActivation(RELU), null);
    * }</pre>
    *
    * @param x [.., C], channels last, at least two axes
@@ -71,10 +71,7 @@ public final class Norm {
    * @param bias [C], or null for 0
    * @param runningMean [C], or null in training
    * @param runningVar [C], or null in training
-   * @param training whether the batch's own statistics are used
-   * @param momentum weight of this batch in the running statistics
-   * @param eps added to the variance
-   * @param activation applied last
+   * @param options whether it trains, momentum, eps and activation
    * @param residual [.., C], added before the activation, or null
    * @return y, [.., C]
    * @throws io.gradus.core.ShapeException when shapes do not fit or, in training, a channel has
@@ -88,23 +85,9 @@ public final class Norm {
       @Nullable Tensor bias,
       @Nullable Tensor runningMean,
       @Nullable Tensor runningVar,
-      boolean training,
-      double momentum,
-      double eps,
-      Activation activation,
+      BatchNormOptions options,
       @Nullable Tensor residual) {
-    return batchNorm(
-        x,
-        null,
-        weight,
-        bias,
-        runningMean,
-        runningVar,
-        training,
-        momentum,
-        eps,
-        activation,
-        residual);
+    return batchNorm(x, null, weight, bias, runningMean, runningVar, options, residual);
   }
 
   /** With statistics of x [2, C] that a convolution left, or null. */
@@ -115,10 +98,7 @@ public final class Norm {
       @Nullable Tensor bias,
       @Nullable Tensor runningMean,
       @Nullable Tensor runningVar,
-      boolean training,
-      double momentum,
-      double eps,
-      Activation activation,
+      BatchNormOptions options,
       @Nullable Tensor residual) {
     try (Scope s = Scope.open()) {
       Tensor met = residual == null ? x : Precision.meeting(x, residual);
@@ -131,10 +111,7 @@ public final class Norm {
               bias,
               runningMean,
               runningVar,
-              training,
-              momentum,
-              eps,
-              activation,
+              options,
               added));
     }
   }
@@ -146,10 +123,7 @@ public final class Norm {
       @Nullable Tensor bias,
       @Nullable Tensor runningMean,
       @Nullable Tensor runningVar,
-      boolean training,
-      double momentum,
-      double eps,
-      Activation activation,
+      BatchNormOptions options,
       @Nullable Tensor residual) {
     Checks.shape(
         x.rank() >= 2,
@@ -175,7 +149,7 @@ public final class Norm {
           x.dtype(),
           x.dtype());
     }
-    if (training) {
+    if (options.training()) {
       long rows = x.shape().product(0, x.rank() - 1);
       Checks.shape(
           rows != 0 || channels == 0,
@@ -196,10 +170,7 @@ public final class Norm {
             statistics,
             runningMean,
             runningVar,
-            training,
-            momentum,
-            eps,
-            activation,
+            options,
             weight != null,
             bias != null,
             residual != null);

@@ -2,6 +2,7 @@ package io.gradus.tensor;
 
 import io.gradus.backend.Backend;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.RowNormShape;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import java.util.Arrays;
@@ -20,8 +21,8 @@ final class RmsNormFunction extends Function {
     return t == null ? null : t.contiguous().buffer();
   }
 
-  private static long rows(Tensor x) {
-    return x.shape().product(0, x.rank() - 1);
+  private RowNormShape shape(Tensor x) {
+    return new RowNormShape(x.shape().product(0, x.rank() - 1), x.size(-1), eps);
   }
 
   @Override
@@ -32,13 +33,7 @@ final class RmsNormFunction extends Function {
     Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
     if (x.numel() > 0) {
       backend.rmsNormForward(
-          x.buffer(),
-          buffer(in.length > 1 ? in[1] : null),
-          y.buffer(),
-          invRms.buffer(),
-          rows(x),
-          x.size(-1),
-          eps);
+          x.buffer(), buffer(in.length > 1 ? in[1] : null), y.buffer(), invRms.buffer(), shape(x));
     }
     save(in[0], invRms);
     if (in.length > 1) {
@@ -77,8 +72,7 @@ final class RmsNormFunction extends Function {
         buffer(weight),
         buffer(out[0]),
         buffer(gradWeight),
-        rows(x),
-        x.size(-1));
+        shape(x));
     if (weight != null) {
       out[1] = gradWeight;
     }

@@ -199,10 +199,7 @@ class ConvBatchNormTest extends OpTestCase {
                   shift,
                   running[1][0],
                   running[1][1],
-                  true,
-                  0.1,
-                  1e-5,
-                  Activation.RELU,
+                  new BatchNormOptions(true, 0.1, 1e-5, Activation.RELU),
                   null);
           double tolerance = dtype.isHalf() ? 0.02 : 2e-5;
           assertArrayEquals(two.toDoubles(), one.toDoubles(), tolerance, device + " " + dtype);

@@ -24,7 +24,7 @@ class NormTest extends OpTestCase {
   private static final String BATCH =
       "Norm.batchNorm(Tensor,Tensor,Tensor,Tensor,Tensor,boolean,double,double)";
   private static final String FUSED =
-      "Norm.batchNorm(Tensor,Tensor,Tensor,Tensor,Tensor,boolean,double,double,Activation,Tensor)";
+      "Norm.batchNorm(Tensor,Tensor,Tensor,Tensor,Tensor,BatchNormOptions,Tensor)";
   private static final String LAYER = "Norm.layerNorm(Tensor,Tensor,Tensor,double)";
 
   private static double mean(double... values) {
@@ -105,10 +105,7 @@ class NormTest extends OpTestCase {
                             in[2],
                             null,
                             null,
-                            true,
-                            0.1,
-                            EPS,
-                            activation,
+                            new BatchNormOptions(true, 0.1, EPS, activation),
                             residual ? in[3] : null)
                         : Norm.batchNorm(in[0], in[1], in[2], null, null, true, 0.1, EPS))
             .gives(
@@ -147,7 +144,13 @@ class NormTest extends OpTestCase {
                     activation == Activation.NONE
                         ? Norm.batchNorm(in[0], in[1], in[2], in[3], in[4], false, 0.1, EPS)
                         : Norm.batchNorm(
-                            in[0], in[1], in[2], in[3], in[4], false, 0.1, EPS, activation, null))
+                            in[0],
+                            in[1],
+                            in[2],
+                            in[3],
+                            in[4],
+                            new BatchNormOptions(false, 0.1, EPS, activation),
+                            null))
             .gives(
                 in -> activate(activation, affine(normalise(in[0], in[3], in[4]), in[1], in[2])));
     List<Operand> inputs = batches();
@@ -236,10 +239,7 @@ class NormTest extends OpTestCase {
                         null,
                         null,
                         null,
-                        true,
-                        0.1,
-                        EPS,
-                        Activation.NONE,
+                        BatchNormOptions.of(true, 0.1, EPS),
                         c3))
             .refuses(ShapeException.class, "at least two axes", () -> batchNorm(c3, c3, c3, true))
             .refuses(

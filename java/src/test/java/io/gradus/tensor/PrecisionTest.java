@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
+import io.gradus.backend.Activation;
 import io.gradus.backend.Allocator;
 import io.gradus.backend.Backends;
 import io.gradus.backend.ProductPrecision;
@@ -380,10 +381,7 @@ class PrecisionTest {
               null,
               null,
               null,
-              true,
-              0.1,
-              1e-5,
-              io.gradus.backend.Activation.RELU,
+              BatchNormOptions.of(true, 0.1, 1e-5).withActivation(Activation.RELU),
               half);
       assertEquals(DType.FLOAT32, normal.dtype());
     }

@@ -2,9 +2,11 @@ package io.gradus.benchmarks.kernels;
 
 import io.gradus.backend.Activation;
 import io.gradus.backend.AttentionShape;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.MatmulShape;
 import io.gradus.backend.PoolShape;
 import io.gradus.backend.ReduceOp;
+import io.gradus.backend.RowNormShape;
 import io.gradus.core.DType;
 import java.util.ArrayList;
 import java.util.List;
@@ -183,6 +185,7 @@ final class KernelCases {
 
   private void batchNorm(long rows, long channels) {
     long n = rows * channels;
+    var shape = new BatchNormShape(rows, channels, true, 0.1, 1e-5, Activation.RELU);
     add(
         "norm",
         "batch, ReLU",
@@ -197,13 +200,8 @@ final class KernelCases {
           var weight = bench.uniform(channels);
           var bias = bench.normal(F32, channels);
           return () -> {
-            bench
-                .backend()
-                .batchNormStatistics(x, mean, invStd, null, null, rows, channels, 0.1, 1e-5);
-            bench
-                .backend()
-                .batchNormApply(
-                    x, mean, invStd, weight, bias, null, y, rows, channels, Activation.RELU);
+            bench.backend().batchNormStatistics(x, mean, invStd, null, null, shape);
+            bench.backend().batchNormApply(x, mean, invStd, weight, bias, null, y, shape);
           };
         });
     add(
@@ -236,14 +234,13 @@ final class KernelCases {
                       gradWeight,
                       gradBias,
                       null,
-                      rows,
-                      channels,
-                      true);
+                      shape);
         });
   }
 
   private void layerNorm(long rows, long cols) {
     long n = rows * cols;
+    var shape = new RowNormShape(rows, cols, 1e-5);
     add(
         "norm",
         "layer",
@@ -257,8 +254,7 @@ final class KernelCases {
           var invStd = bench.empty(F32, rows);
           var weight = bench.uniform(cols);
           var bias = bench.normal(F32, cols);
-          return () ->
-              bench.backend().layerNormForward(x, weight, bias, y, mean, invStd, rows, cols, 1e-5);
+          return () -> bench.backend().layerNormForward(x, weight, bias, y, mean, invStd, shape);
         });
     add(
         "norm",
@@ -279,7 +275,7 @@ final class KernelCases {
               bench
                   .backend()
                   .layerNormBackward(
-                      g, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+                      g, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
         });
   }
 

@@ -1,8 +1,10 @@
 package io.gradus.backend.plugin;
 
-import io.gradus.backend.Activation;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.GroupNormShape;
 import io.gradus.backend.NormOps;
+import io.gradus.backend.RowNormShape;
 import io.gradus.backend.plugin.jni.Native;
 import io.gradus.core.DType;
 import org.jspecify.annotations.Nullable;
@@ -16,16 +18,15 @@ interface PluginNorm extends PluginCalls, NormOps {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
+      BatchNormShape shape) {
     Call c = call();
     int type = Call.type(x);
     DType running = runningMean == null ? typeOf(runningVar, mean) : runningMean.dtype();
     boolean alike = runningVar == null || runningVar.dtype() == running;
     try (Room room =
-        room(Native.gr_batch_norm_statistics_scratch(rows, channels, type, stream()))) {
+        room(
+            Native.gr_batch_norm_statistics_scratch(
+                shape.rows(), shape.channels(), type, stream()))) {
       if (!alike
           || !c.ran(
               Native.gr_batch_norm_statistics(
@@ -36,15 +37,14 @@ interface PluginNorm extends PluginCalls, NormOps {
                   c.at(runningVar),
                   room.address(),
                   room.bytes(),
-                  rows,
-                  channels,
-                  momentum,
-                  eps,
+                  shape.rows(),
+                  shape.channels(),
+                  shape.momentum(),
+                  shape.eps(),
                   type,
                   Call.code(running),
                   stream()))) {
-        NormOps.super.batchNormStatistics(
-            x, mean, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+        NormOps.super.batchNormStatistics(x, mean, invStd, runningMean, runningVar, shape);
       }
     }
   }
@@ -56,10 +56,7 @@ interface PluginNorm extends PluginCalls, NormOps {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
+      BatchNormShape shape) {
     Call c = call();
     DType running = runningMean == null ? typeOf(runningVar, mean) : runningMean.dtype();
     boolean alike = runningVar == null || runningVar.dtype() == running;
@@ -71,15 +68,14 @@ interface PluginNorm extends PluginCalls, NormOps {
                 c.at(invStd),
                 c.at(runningMean),
                 c.at(runningVar),
-                rows,
-                channels,
-                momentum,
-                eps,
+                shape.rows(),
+                shape.channels(),
+                shape.momentum(),
+                shape.eps(),
                 Call.type(invStd),
                 Call.code(running),
                 stream()))) {
-      NormOps.super.batchNormFinish(
-          mean, variance, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+      NormOps.super.batchNormFinish(mean, variance, invStd, runningMean, runningVar, shape);
     }
   }
 
@@ -92,12 +88,9 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer bias,
       @Nullable Buffer residual,
       Buffer y,
-      long rows,
-      long channels,
-      Activation activation) {
-    if (!ranApply(x, mean, invStd, weight, bias, residual, y, null, rows, channels, activation)) {
-      NormOps.super.batchNormApply(
-          x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+      BatchNormShape shape) {
+    if (!ranApply(x, mean, invStd, weight, bias, residual, y, null, shape)) {
+      NormOps.super.batchNormApply(x, mean, invStd, weight, bias, residual, y, shape);
     }
   }
 
@@ -116,10 +109,8 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer residual,
       Buffer y,
       Buffer mask,
-      long rows,
-      long channels) {
-    return ranApply(
-        x, mean, invStd, weight, bias, residual, y, mask, rows, channels, Activation.RELU);
+      BatchNormShape shape) {
+    return ranApply(x, mean, invStd, weight, bias, residual, y, mask, shape);
   }
 
   private boolean ranApply(
@@ -131,9 +122,7 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer residual,
       Buffer y,
       @Nullable Buffer mask,
-      long rows,
-      long channels,
-      Activation activation) {
+      BatchNormShape shape) {
     Call c = call();
     return c.ran(
         Native.gr_batch_norm_apply(
@@ -145,9 +134,9 @@ interface PluginNorm extends PluginCalls, NormOps {
             c.at(residual),
             c.at(y),
             c.at(mask),
-            rows,
-            channels,
-            Call.code(activation),
+            shape.rows(),
+            shape.channels(),
+            Call.code(shape.activation()),
             Call.type(x),
             Call.code(typeOf(weight, mean)),
             Call.code(typeOf(bias, mean)),
@@ -167,12 +156,13 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
       @Nullable Buffer gradResidual,
-      long rows,
-      long channels,
-      boolean training) {
+      BatchNormShape shape) {
     Call c = call();
     int type = Call.type(x);
-    try (Room room = room(Native.gr_batch_norm_backward_scratch(rows, channels, type, stream()))) {
+    try (Room room =
+        room(
+            Native.gr_batch_norm_backward_scratch(
+                shape.rows(), shape.channels(), type, stream()))) {
       if (!c.ran(
           Native.gr_batch_norm_backward(
               c.at(gradY),
@@ -188,9 +178,9 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(gradResidual),
               room.address(),
               room.bytes(),
-              rows,
-              channels,
-              training ? 1 : 0,
+              shape.rows(),
+              shape.channels(),
+              shape.training() ? 1 : 0,
               type,
               Call.code(typeOf(weight, mean)),
               Call.code(typeOf(gradBias, mean)),
@@ -207,9 +197,7 @@ interface PluginNorm extends PluginCalls, NormOps {
             gradWeight,
             gradBias,
             gradResidual,
-            rows,
-            channels,
-            training);
+            shape);
       }
     }
   }
@@ -222,9 +210,7 @@ interface PluginNorm extends PluginCalls, NormOps {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long rows,
-      long cols,
-      double eps) {
+      RowNormShape shape) {
     Call c = call();
     if (!c.ran(
         Native.gr_layer_norm_forward(
@@ -234,14 +220,14 @@ interface PluginNorm extends PluginCalls, NormOps {
             c.at(y),
             c.at(mean),
             c.at(invStd),
-            rows,
-            cols,
-            eps,
+            shape.rows(),
+            shape.cols(),
+            shape.eps(),
             Call.type(x),
             Call.code(typeOf(weight, mean)),
             Call.code(typeOf(bias, mean)),
             stream()))) {
-      NormOps.super.layerNormForward(x, weight, bias, y, mean, invStd, rows, cols, eps);
+      NormOps.super.layerNormForward(x, weight, bias, y, mean, invStd, shape);
     }
   }
 
@@ -255,11 +241,11 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     Call c = call();
     int type = Call.type(x);
-    try (Room room = room(Native.gr_layer_norm_backward_scratch(rows, cols, type, stream()))) {
+    try (Room room =
+        room(Native.gr_layer_norm_backward_scratch(shape.rows(), shape.cols(), type, stream()))) {
       if (!c.ran(
           Native.gr_layer_norm_backward(
               c.at(gradY),
@@ -272,14 +258,14 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(gradBias),
               room.address(),
               room.bytes(),
-              rows,
-              cols,
+              shape.rows(),
+              shape.cols(),
               type,
               Call.code(typeOf(weight, mean)),
               Call.code(typeOf(gradBias, mean)),
               stream()))) {
         NormOps.super.layerNormBackward(
-            gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+            gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
       }
     }
   }
@@ -292,15 +278,12 @@ interface PluginNorm extends PluginCalls, NormOps {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long samples,
-      long positions,
-      long channels,
-      long groups,
-      double eps) {
+      GroupNormShape shape) {
     Call c = call();
     int type = Call.type(x);
     long bytes =
-        Native.gr_group_norm_forward_scratch(samples, positions, channels, groups, type, stream());
+        Native.gr_group_norm_forward_scratch(
+            shape.samples(), shape.positions(), shape.channels(), shape.groups(), type, stream());
     try (Room room = room(bytes)) {
       if (!c.ran(
           Native.gr_group_norm_forward(
@@ -312,17 +295,16 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(invStd),
               room.address(),
               room.bytes(),
-              samples,
-              positions,
-              channels,
-              groups,
-              eps,
+              shape.samples(),
+              shape.positions(),
+              shape.channels(),
+              shape.groups(),
+              shape.eps(),
               type,
               Call.code(typeOf(weight, mean)),
               Call.code(typeOf(bias, mean)),
               stream()))) {
-        NormOps.super.groupNormForward(
-            x, weight, bias, y, mean, invStd, samples, positions, channels, groups, eps);
+        NormOps.super.groupNormForward(x, weight, bias, y, mean, invStd, shape);
       }
     }
   }
@@ -337,14 +319,12 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long samples,
-      long positions,
-      long channels,
-      long groups) {
+      GroupNormShape shape) {
     Call c = call();
     int type = Call.type(x);
     long bytes =
-        Native.gr_group_norm_backward_scratch(samples, positions, channels, groups, type, stream());
+        Native.gr_group_norm_backward_scratch(
+            shape.samples(), shape.positions(), shape.channels(), shape.groups(), type, stream());
     try (Room room = room(bytes)) {
       if (!c.ran(
           Native.gr_group_norm_backward(
@@ -358,40 +338,23 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(gradBias),
               room.address(),
               room.bytes(),
-              samples,
-              positions,
-              channels,
-              groups,
+              shape.samples(),
+              shape.positions(),
+              shape.channels(),
+              shape.groups(),
               type,
               Call.code(typeOf(weight, mean)),
               Call.code(typeOf(gradBias, mean)),
               stream()))) {
         NormOps.super.groupNormBackward(
-            gradY,
-            x,
-            mean,
-            invStd,
-            weight,
-            gradX,
-            gradWeight,
-            gradBias,
-            samples,
-            positions,
-            channels,
-            groups);
+            gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
       }
     }
   }
 
   @Override
   default void rmsNormForward(
-      Buffer x,
-      @Nullable Buffer weight,
-      Buffer y,
-      Buffer invRms,
-      long rows,
-      long cols,
-      double eps) {
+      Buffer x, @Nullable Buffer weight, Buffer y, Buffer invRms, RowNormShape shape) {
     Call c = call();
     if (!c.ran(
         Native.gr_rms_norm_forward(
@@ -399,13 +362,13 @@ interface PluginNorm extends PluginCalls, NormOps {
             c.at(weight),
             c.at(y),
             c.at(invRms),
-            rows,
-            cols,
-            eps,
+            shape.rows(),
+            shape.cols(),
+            shape.eps(),
             Call.type(x),
             Call.code(typeOf(weight, invRms)),
             stream()))) {
-      NormOps.super.rmsNormForward(x, weight, y, invRms, rows, cols, eps);
+      NormOps.super.rmsNormForward(x, weight, y, invRms, shape);
     }
   }
 
@@ -417,11 +380,11 @@ interface PluginNorm extends PluginCalls, NormOps {
       @Nullable Buffer weight,
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     Call c = call();
     int type = Call.type(x);
-    try (Room room = room(Native.gr_rms_norm_backward_scratch(rows, cols, type, stream()))) {
+    try (Room room =
+        room(Native.gr_rms_norm_backward_scratch(shape.rows(), shape.cols(), type, stream()))) {
       if (!c.ran(
           Native.gr_rms_norm_backward(
               c.at(gradY),
@@ -432,12 +395,12 @@ interface PluginNorm extends PluginCalls, NormOps {
               c.at(gradWeight),
               room.address(),
               room.bytes(),
-              rows,
-              cols,
+              shape.rows(),
+              shape.cols(),
               type,
               Call.code(typeOf(weight, invRms)),
               stream()))) {
-        NormOps.super.rmsNormBackward(gradY, x, invRms, weight, gradX, gradWeight, rows, cols);
+        NormOps.super.rmsNormBackward(gradY, x, invRms, weight, gradX, gradWeight, shape);
       }
     }
   }

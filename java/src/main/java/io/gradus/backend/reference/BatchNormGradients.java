@@ -3,6 +3,7 @@ package io.gradus.backend.reference;
 import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.floats;
 
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -53,11 +54,10 @@ final class BatchNormGradients {
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
       @Nullable Buffer gradResidual,
-      long rows,
-      long channels,
-      boolean training) {
-    BatchNormGradients pass = new BatchNormGradients(gradY, x, y, mean, rows, channels);
-    if (gradWeight != null || gradBias != null || (training && gradX != null)) {
+      BatchNormShape shape) {
+    BatchNormGradients pass =
+        new BatchNormGradients(gradY, x, y, mean, shape.rows(), shape.channels());
+    if (gradWeight != null || gradBias != null || (shape.training() && gradX != null)) {
       pass.reduce(pool);
     }
     float[] inverse = floats(invStd);
@@ -71,7 +71,7 @@ final class BatchNormGradients {
       }
     }
     if (gradX != null || gradResidual != null) {
-      pass.apply(pool, invStd, weight, gradX, gradResidual, training ? rows : 0);
+      pass.apply(pool, invStd, weight, gradX, gradResidual, shape.training() ? shape.rows() : 0);
     }
   }
 

@@ -4,6 +4,7 @@ import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.floats;
 
 import io.gradus.backend.Activation;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -127,11 +128,8 @@ final class BatchNormKernels {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
-    ChannelRows cut = new ChannelRows(rows, channels);
+      BatchNormShape shape) {
+    ChannelRows cut = new ChannelRows(shape.rows(), shape.channels());
     Moments[] parts = new Moments[cut.tasks];
     float[] values = floats(x);
     int first = at(x);
@@ -152,12 +150,17 @@ final class BatchNormKernels {
     float[] inverses = floats(invStd);
     for (int c = 0; c < cut.channels; c++) {
       means[at(mean) + c] = (float) all.mean[c];
-      inverses[at(invStd) + c] = (float) (1 / Math.sqrt(all.squares[c] / rows + eps));
+      inverses[at(invStd) + c] =
+          (float) (1 / Math.sqrt(all.squares[c] / shape.rows() + shape.eps()));
       if (runningMean != null) {
-        average(floats(runningMean), at(runningMean) + c, all.mean[c], momentum);
+        average(floats(runningMean), at(runningMean) + c, all.mean[c], shape.momentum());
       }
       if (runningVar != null) {
-        average(floats(runningVar), at(runningVar) + c, all.squares[c] / (rows - 1), momentum);
+        average(
+            floats(runningVar),
+            at(runningVar) + c,
+            all.squares[c] / (shape.rows() - 1),
+            shape.momentum());
       }
     }
   }
@@ -175,10 +178,8 @@ final class BatchNormKernels {
       @Nullable Buffer bias,
       @Nullable Buffer residual,
       Buffer y,
-      long rows,
-      long channels,
-      Activation activation) {
-    ChannelRows cut = new ChannelRows(rows, channels);
+      BatchNormShape shape) {
+    ChannelRows cut = new ChannelRows(shape.rows(), shape.channels());
     float[] center = cut.wide(mean, 0);
     float[] scale = cut.wide(invStd, 1);
     float[] w = cut.wide(weight, 1);
@@ -192,7 +193,7 @@ final class BatchNormKernels {
     int xAt = at(x);
     int yAt = at(y);
     int addAt = residual == null ? 0 : at(residual);
-    boolean relu = activation == Activation.RELU;
+    boolean relu = shape.activation() == Activation.RELU;
     pool.run(
         cut.tasks,
         task -> {

@@ -4,6 +4,7 @@ import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.floats;
 
 import io.gradus.backend.Buffer;
+import io.gradus.backend.GroupNormShape;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -22,15 +23,14 @@ final class GroupNormKernels {
   private final int lanes;
   private final ChannelRows cut;
 
-  private GroupNormKernels(
-      Parallel pool, long samples, long positions, long channels, long groups) {
+  private GroupNormKernels(Parallel pool, GroupNormShape shape) {
     this.pool = pool;
-    this.samples = Math.toIntExact(samples);
-    this.area = Math.toIntExact(positions * channels);
-    this.channels = Math.toIntExact(channels);
-    this.groups = Math.toIntExact(groups);
-    this.size = this.channels / this.groups;
-    this.cut = new ChannelRows(positions, channels);
+    this.samples = Math.toIntExact(shape.samples());
+    this.area = Math.toIntExact(shape.positions() * shape.channels());
+    this.channels = Math.toIntExact(shape.channels());
+    this.groups = Math.toIntExact(shape.groups());
+    this.size = channels / groups;
+    this.cut = new ChannelRows(shape.positions(), shape.channels());
     this.lanes = Math.min(cut.width, area);
   }
 
@@ -57,13 +57,9 @@ final class GroupNormKernels {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long samples,
-      long positions,
-      long channels,
-      long groups,
-      double eps) {
-    GroupNormKernels pass = new GroupNormKernels(pool, samples, positions, channels, groups);
-    pass.statistics(x, mean, invStd, eps);
+      GroupNormShape shape) {
+    GroupNormKernels pass = new GroupNormKernels(pool, shape);
+    pass.statistics(x, mean, invStd, shape.eps());
     pass.apply(x, weight, bias, y, mean, invStd);
   }
 
@@ -146,11 +142,8 @@ final class GroupNormKernels {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long samples,
-      long positions,
-      long channels,
-      long groups) {
-    GroupNormKernels pass = new GroupNormKernels(pool, samples, positions, channels, groups);
+      GroupNormShape shape) {
+    GroupNormKernels pass = new GroupNormKernels(pool, shape);
     double[][] sums = pass.gradientSums(gradY, x, mean, invStd);
     pass.store(sums, 0, gradBias);
     pass.store(sums, pass.channels, gradWeight);

@@ -4,6 +4,7 @@ import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.floats;
 
 import io.gradus.backend.Buffer;
+import io.gradus.backend.RowNormShape;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -21,10 +22,8 @@ final class LayerNormKernels {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long rows,
-      long cols,
-      double eps) {
-    int n = Math.toIntExact(cols);
+      RowNormShape shape) {
+    int n = Math.toIntExact(shape.cols());
     float[] scale = orElse(weight, n, 1);
     float[] shift = orElse(bias, n, 0);
     float[] in = floats(x);
@@ -32,7 +31,7 @@ final class LayerNormKernels {
     float[] means = floats(mean);
     float[] inverses = floats(invStd);
     pool.range(
-        rows,
+        shape.rows(),
         Math.max(1, HeapArrays.GRAIN / n),
         (from, to) -> {
           for (int row = from; row < to; row++) {
@@ -40,7 +39,7 @@ final class LayerNormKernels {
             double average = FloatSums.row(in, first, n) / n;
             double variance = squares(in, first, average, n) / n;
             float center = (float) average;
-            float inverse = (float) (1 / Math.sqrt(variance + eps));
+            float inverse = (float) (1 / Math.sqrt(variance + shape.eps()));
             means[at(mean) + row] = center;
             inverses[at(invStd) + row] = inverse;
             normalise(in, first, center, inverse, scale, shift, out, at(y) + row * n, n);
@@ -105,11 +104,10 @@ final class LayerNormKernels {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long rows,
-      long cols) {
-    int n = Math.toIntExact(cols);
-    int count = Math.toIntExact(rows);
-    int tasks = (int) Math.max(1, Math.min(TASKS, rows * cols / HeapArrays.GRAIN));
+      RowNormShape shape) {
+    int n = Math.toIntExact(shape.cols());
+    int count = Math.toIntExact(shape.rows());
+    int tasks = (int) Math.max(1, Math.min(TASKS, shape.rows() * shape.cols() / HeapArrays.GRAIN));
     float[] scale = orElse(weight, n, 1);
     float[] g = floats(gradY);
     float[] in = floats(x);

@@ -1,8 +1,10 @@
 package io.gradus.backend.reference;
 
-import io.gradus.backend.Activation;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
+import io.gradus.backend.GroupNormShape;
 import io.gradus.backend.NormOps;
+import io.gradus.backend.RowNormShape;
 import io.gradus.core.DType;
 import org.jspecify.annotations.Nullable;
 
@@ -26,16 +28,11 @@ interface ReferenceNorm extends NormOps {
       Buffer invStd,
       @Nullable Buffer runningMean,
       @Nullable Buffer runningVar,
-      long rows,
-      long channels,
-      double momentum,
-      double eps) {
+      BatchNormShape shape) {
     if (isFloat(x, mean, runningMean, runningVar)) {
-      BatchNormKernels.statistics(
-          pool(), x, mean, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+      BatchNormKernels.statistics(pool(), x, mean, invStd, runningMean, runningVar, shape);
     } else {
-      NormOps.super.batchNormStatistics(
-          x, mean, invStd, runningMean, runningVar, rows, channels, momentum, eps);
+      NormOps.super.batchNormStatistics(x, mean, invStd, runningMean, runningVar, shape);
     }
   }
 
@@ -48,15 +45,11 @@ interface ReferenceNorm extends NormOps {
       @Nullable Buffer bias,
       @Nullable Buffer residual,
       Buffer y,
-      long rows,
-      long channels,
-      Activation activation) {
+      BatchNormShape shape) {
     if (isFloat(x, mean, weight, bias, residual, y)) {
-      BatchNormKernels.apply(
-          pool(), x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+      BatchNormKernels.apply(pool(), x, mean, invStd, weight, bias, residual, y, shape);
     } else {
-      NormOps.super.batchNormApply(
-          x, mean, invStd, weight, bias, residual, y, rows, channels, activation);
+      NormOps.super.batchNormApply(x, mean, invStd, weight, bias, residual, y, shape);
     }
   }
 
@@ -73,9 +66,7 @@ interface ReferenceNorm extends NormOps {
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
       @Nullable Buffer gradResidual,
-      long rows,
-      long channels,
-      boolean training) {
+      BatchNormShape shape) {
     if (isFloat(x, gradY, y, mean, weight)) {
       BatchNormGradients.backward(
           pool(),
@@ -89,9 +80,7 @@ interface ReferenceNorm extends NormOps {
           gradWeight,
           gradBias,
           gradResidual,
-          rows,
-          channels,
-          training);
+          shape);
     } else {
       NormOps.super.batchNormBackward(
           gradY,
@@ -105,9 +94,7 @@ interface ReferenceNorm extends NormOps {
           gradWeight,
           gradBias,
           gradResidual,
-          rows,
-          channels,
-          training);
+          shape);
     }
   }
 
@@ -119,13 +106,11 @@ interface ReferenceNorm extends NormOps {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long rows,
-      long cols,
-      double eps) {
+      RowNormShape shape) {
     if (isFloat(x, mean, weight, bias)) {
-      LayerNormKernels.forward(pool(), x, weight, bias, y, mean, invStd, rows, cols, eps);
+      LayerNormKernels.forward(pool(), x, weight, bias, y, mean, invStd, shape);
     } else {
-      NormOps.super.layerNormForward(x, weight, bias, y, mean, invStd, rows, cols, eps);
+      NormOps.super.layerNormForward(x, weight, bias, y, mean, invStd, shape);
     }
   }
 
@@ -139,14 +124,13 @@ interface ReferenceNorm extends NormOps {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     if (isFloat(x, gradY, mean, weight)) {
       LayerNormKernels.backward(
-          pool(), gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+          pool(), gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
     } else {
       NormOps.super.layerNormBackward(
-          gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, rows, cols);
+          gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
     }
   }
 
@@ -158,17 +142,11 @@ interface ReferenceNorm extends NormOps {
       Buffer y,
       Buffer mean,
       Buffer invStd,
-      long samples,
-      long positions,
-      long channels,
-      long groups,
-      double eps) {
+      GroupNormShape shape) {
     if (isFloat(x, mean, weight, bias)) {
-      GroupNormKernels.forward(
-          pool(), x, weight, bias, y, mean, invStd, samples, positions, channels, groups, eps);
+      GroupNormKernels.forward(pool(), x, weight, bias, y, mean, invStd, shape);
     } else {
-      NormOps.super.groupNormForward(
-          x, weight, bias, y, mean, invStd, samples, positions, channels, groups, eps);
+      NormOps.super.groupNormForward(x, weight, bias, y, mean, invStd, shape);
     }
   }
 
@@ -182,55 +160,23 @@ interface ReferenceNorm extends NormOps {
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
       @Nullable Buffer gradBias,
-      long samples,
-      long positions,
-      long channels,
-      long groups) {
+      GroupNormShape shape) {
     if (isFloat(x, gradY, mean, weight)) {
       GroupNormKernels.backward(
-          pool(),
-          gradY,
-          x,
-          mean,
-          invStd,
-          weight,
-          gradX,
-          gradWeight,
-          gradBias,
-          samples,
-          positions,
-          channels,
-          groups);
+          pool(), gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
     } else {
       NormOps.super.groupNormBackward(
-          gradY,
-          x,
-          mean,
-          invStd,
-          weight,
-          gradX,
-          gradWeight,
-          gradBias,
-          samples,
-          positions,
-          channels,
-          groups);
+          gradY, x, mean, invStd, weight, gradX, gradWeight, gradBias, shape);
     }
   }
 
   @Override
   default void rmsNormForward(
-      Buffer x,
-      @Nullable Buffer weight,
-      Buffer y,
-      Buffer invRms,
-      long rows,
-      long cols,
-      double eps) {
+      Buffer x, @Nullable Buffer weight, Buffer y, Buffer invRms, RowNormShape shape) {
     if (isFloat(x, invRms, weight)) {
-      RmsNormKernels.forward(pool(), x, weight, y, invRms, rows, cols, eps);
+      RmsNormKernels.forward(pool(), x, weight, y, invRms, shape);
     } else {
-      NormOps.super.rmsNormForward(x, weight, y, invRms, rows, cols, eps);
+      NormOps.super.rmsNormForward(x, weight, y, invRms, shape);
     }
   }
 
@@ -242,12 +188,11 @@ interface ReferenceNorm extends NormOps {
       @Nullable Buffer weight,
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
-      long rows,
-      long cols) {
+      RowNormShape shape) {
     if (isFloat(x, gradY, invRms, weight)) {
-      RmsNormKernels.backward(pool(), gradY, x, invRms, weight, gradX, gradWeight, rows, cols);
+      RmsNormKernels.backward(pool(), gradY, x, invRms, weight, gradX, gradWeight, shape);
     } else {
-      NormOps.super.rmsNormBackward(gradY, x, invRms, weight, gradX, gradWeight, rows, cols);
+      NormOps.super.rmsNormBackward(gradY, x, invRms, weight, gradX, gradWeight, shape);
     }
   }
 }

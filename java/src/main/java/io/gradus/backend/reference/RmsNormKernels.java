@@ -4,6 +4,7 @@ import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.floats;
 
 import io.gradus.backend.Buffer;
+import io.gradus.backend.RowNormShape;
 import org.jspecify.annotations.Nullable;
 
 /** Root-mean-square normalisation in float32, a row at a time. */
@@ -18,22 +19,20 @@ final class RmsNormKernels {
       @Nullable Buffer weight,
       Buffer y,
       Buffer invRms,
-      long rows,
-      long cols,
-      double eps) {
-    int n = Math.toIntExact(cols);
+      RowNormShape shape) {
+    int n = Math.toIntExact(shape.cols());
     float[] scale = LayerNormKernels.orElse(weight, n, 1);
     float[] in = floats(x);
     float[] out = floats(y);
     float[] inverses = floats(invRms);
     pool.range(
-        rows,
+        shape.rows(),
         Math.max(1, HeapArrays.GRAIN / n),
         (from, to) -> {
           for (int row = from; row < to; row++) {
             int first = at(x) + row * n;
             double meanSquare = LayerNormKernels.squares(in, first, 0, n) / n;
-            float inverse = (float) (1 / Math.sqrt(meanSquare + eps));
+            float inverse = (float) (1 / Math.sqrt(meanSquare + shape.eps()));
             inverses[at(invRms) + row] = inverse;
             int target = at(y) + row * n;
             for (int j = 0; j < n; j++) {
@@ -51,11 +50,10 @@ final class RmsNormKernels {
       @Nullable Buffer weight,
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
-      long rows,
-      long cols) {
-    int n = Math.toIntExact(cols);
-    int count = Math.toIntExact(rows);
-    int tasks = (int) Math.max(1, Math.min(TASKS, rows * cols / HeapArrays.GRAIN));
+      RowNormShape shape) {
+    int n = Math.toIntExact(shape.cols());
+    int count = Math.toIntExact(shape.rows());
+    int tasks = (int) Math.max(1, Math.min(TASKS, shape.rows() * shape.cols() / HeapArrays.GRAIN));
     float[] scale = LayerNormKernels.orElse(weight, n, 1);
     float[] g = floats(gradY);
     float[] in = floats(x);
