@@ -52,7 +52,7 @@ extern "C" __global__ void __launch_bounds__(128) probe_wgmma(float* to, unsigne
 #endif
 }
 
-// TMA twice in and once out, stmatrix once, setmaxnreg once.
+// TMA four times in, twice by im2col maps, and once out, stmatrix once, setmaxnreg once.
 extern "C" __global__ void __launch_bounds__(128, 1) probe_tma(const __grid_constant__ tensor_map map, unsigned* from) {
 #if GRADUS_SM90A
   __shared__ __align__(128) unsigned box[1024];
@@ -62,6 +62,8 @@ extern "C" __global__ void __launch_bounds__(128, 1) probe_tma(const __grid_cons
   ptx::stmatrix(&box[threadIdx.x * 4], fragment);
   ptx::tma_load_3d(box, map, 0, 0, 0, &barrier);
   ptx::tma_load_3d_multicast(box, map, 0, 0, 0, &barrier, 3);
+  ptx::tma_load_im2col_4d(box, map, 0, 0, 0, 0, 1, 2, &barrier);
+  ptx::tma_load_im2col_4d_multicast(box, map, 0, 0, 0, 0, 1, 2, &barrier, 3);
   ptx::tma_store_3d(map, box, 0, 0, 0);
 #endif
 }

@@ -175,6 +175,125 @@ TEST(tensor_maps_are_checked) {
   CHECK_CONTAINS(encode_tensor_map(&map, TensorMapType::f32, 2, x, extent, pitch, wide, TensorMapSwizzle::bytes128), "wider than the swizzle");
 }
 
+__global__ void im2col_kernel(const __grid_constant__ tensor_map in, unsigned char* raw, int bytes, int channel, int w, int h, int n, int offset_w, int offset_h) {
+  GRADUS_DYNAMIC_SHARED(unsigned char, box);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, unsigned(bytes));
+    ptx::tma_load_im2col_4d(box, in, channel, w, h, n, uint16_t(offset_w), uint16_t(offset_h), full);
+  }
+  __syncthreads();  // the barrier is initialised before anyone waits on it
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < bytes; i += int(blockDim.x)) raw[i] = box[i];
+}
+
+struct Images {
+  static constexpr int kN = 3, kH = 5, kW = 7, kChannels = 24;
+  alignas(16) uint16_t data[kN][kH][kW][kChannels];
+  uint64_t extent[4] = {kChannels, kW, kH, kN}, pitch[3] = {kChannels * 2, kW * kChannels * 2, kH * kW * kChannels * 2};
+  Images() {
+    for (auto& image : data) for (auto& row : image) for (auto& pixel : row) for (auto& v : pixel) v = uint16_t(&v - &data[0][0][0][0] + 1);
+  }
+};
+
+// Every tap of a convolution, from a pixel in the middle of a row on, over the ends of rows and images: what the definition of a
+// convolution says, y[n, i, j] from x[n, i stride + tap dilation - pad, ...].
+TEST(tma_im2col) {
+  static Images x;
+  struct Window { int kernel, stride, pad, dilation; };
+  for (auto [kernel, stride, pad, dilation] : {Window{3, 1, 1, 1}, {3, 2, 1, 1}, {1, 2, 0, 1}, {3, 1, 2, 2}, {2, 3, 0, 1}, {1, 1, 3, 1}}) {
+    for (int mode : {0, 2, 3}) {
+      int reach = dilation * (kernel - 1) + 1;
+      int oh = (Images::kH + 2 * pad - reach) / stride + 1, ow = (Images::kW + 2 * pad - reach) / stride + 1;
+      Im2colBox box{{-pad, -pad}, {(ow - 1) * stride + 1 - Images::kW - pad, (oh - 1) * stride + 1 - Images::kH - pad},
+                    {uint32_t(stride), uint32_t(stride)}, mode == 0 ? 24u : 8u << mode, 40};
+      tensor_map map;
+      CHECK_EQUAL(encode_im2col_map(&map, TensorMapType::f16, x.data, x.extent, x.pitch, box, TensorMapSwizzle(mode)), std::string());
+      int bytes = int(box.channels * box.pixels) * 2, first = oh * ow - 3, channel = mode == 0 ? 0 : 8;
+      for (int tap = 0; tap < kernel * kernel; tap++) {
+        int u = tap / kernel * dilation, v = tap % kernel * dilation;
+        std::vector<unsigned char> raw(size_t(bytes), 0xEE);
+        int n = first / (oh * ow), i = first / ow % oh, j = first % ow;
+        RUN(GRADUS_LAUNCH(im2col_kernel, LaunchConfig(1, 64).shared(8192), map, raw.data(), bytes, channel, j * stride - pad, i * stride - pad, n, v, u));
+        for (int p = 0; p < int(box.pixels); p++) {
+          int image = (first + p) / (oh * ow), row = (first + p) / ow % oh * stride - pad + u, column = (first + p) % ow * stride - pad + v;
+          bool inside = image < Images::kN && row >= 0 && row < Images::kH && column >= 0 && column < Images::kW;
+          for (int c = 0; c < int(box.channels); c++) {
+            int byte = 2 * (p * int(box.channels) + c);
+            if (mode > 0) byte ^= (byte >> 7 & ((1 << mode) - 1)) << 4;
+            bool exists = inside && channel + c < Images::kChannels;
+            CHECK_EQUAL(raw[size_t(byte)] | raw[size_t(byte + 1)] << 8, exists ? int(x.data[image][row][column][channel + c]) : 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(im2col_maps_are_checked) {
+  static Images x;
+  tensor_map map;
+  auto refused = [&](const Im2colBox& box, TensorMapSwizzle swizzle = TensorMapSwizzle::none) {
+    std::string reason = encode_im2col_map(&map, TensorMapType::f16, x.data, x.extent, x.pitch, box, swizzle);
+    int none[2] = {};
+    if (swizzle == TensorMapSwizzle::none && box.channels % 8 == 0) CHECK_EQUAL(box.fits(&x.extent[1], none), reason.empty());
+    return reason;
+  };
+  CHECK_EQUAL(refused({{-128, -1}, {127, 0}, {8, 1}, 24, 1024}), std::string());
+  CHECK_CONTAINS(refused({{-129, 0}, {0, 0}, {1, 1}, 24, 64}), "corner -129");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 128}, {1, 1}, 24, 64}), "corner 128");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {1, 9}, 24, 64}), "step 1");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {0, 1}, 24, 64}), "step 0");
+  CHECK_CONTAINS(refused({{3, 0}, {-4, 0}, {1, 1}, 24, 64}), "must not be empty");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {1, 1}, 264, 64}), "channels");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {1, 1}, 24, 1025}), "pixels");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {1, 1}, 20, 64}), "multiple of 16");
+  CHECK_CONTAINS(refused({{0, 0}, {0, 0}, {1, 1}, 64, 64}, TensorMapSwizzle::bytes64), "wider than the swizzle");
+  int wide[2] = {0, 256};
+  CHECK(!(Im2colBox{{0, 0}, {0, 0}, {1, 1}, 24, 64}).fits(&x.extent[1], wide));
+  auto fails = [&](const tensor_map& used, int w, int offset, const char* words) {
+    std::vector<unsigned char> raw(3072);
+    CHECK(GRADUS_LAUNCH(im2col_kernel, LaunchConfig(1, 64).shared(8192), used, raw.data(), 3072, 0, w, 0, 0, offset, 0) != 0);
+    CHECK_CONTAINS(emulator::last_error(), words);
+  };
+  CHECK_EQUAL(refused({{-1, 0}, {-2, 0}, {1, 1}, 24, 64}), std::string());
+  fails(map, 6, 0, "bounding box");
+  fails(map, -2, 0, "bounding box");
+  fails(map, 0, 256, "offset 256");
+  fails(make_map(TensorMapType::f16, x.data, 64, 24, 64, 24, TensorMapSwizzle::none), 0, 0, "not an im2col map");
+}
+
+// One block of two gathers for both.
+__global__ void im2col_multicast_kernel(const __grid_constant__ tensor_map map, uint16_t* out) {
+  GRADUS_SHARED_ALIGNED(128, uint16_t, box, [16 * 24]);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, sizeof box);
+  }
+  cluster_sync();  // every block's barrier expects its bytes
+  if (threadIdx.x == 0 && ptx::cluster_rank() == 1) ptx::tma_load_im2col_4d_multicast(box, map, 0, 2, 1, 0, 1, 0, full, 3);
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < 16 * 24; i += 32) out[blockIdx.x * 16 * 24 + i] = box[i];
+  cluster_sync();  // no block exits while a copy to it is on its way
+}
+
+TEST(tma_im2col_multicast) {
+  static Images x;
+  tensor_map map;
+  Im2colBox box{{0, 0}, {-1, 0}, {1, 1}, 24, 16};
+  CHECK_EQUAL(encode_im2col_map(&map, TensorMapType::f16, x.data, x.extent, x.pitch, box, TensorMapSwizzle::none), std::string());
+  std::vector<uint16_t> out(2 * 16 * 24);
+  RUN(GRADUS_LAUNCH(im2col_multicast_kernel, LaunchConfig(2, 32).cluster(2), map, out.data()));
+  for (int i = 0; i < int(out.size()); i++) {
+    int pixel = 1 * 6 + 2 + i / 24 % 16;  // of rows of 6: the last pixel of a row is no place of tap 0
+    CHECK_EQUAL(out[size_t(i)], x.data[0][pixel / 6][pixel % 6 + 1][i % 24]);
+  }
+}
+
 __global__ void multicast_kernel(const __grid_constant__ tensor_map map, float* out) {
   GRADUS_SHARED_ALIGNED(128, float, box, [32]);
   GRADUS_SHARED(uint64_t, full, [1]);

@@ -161,6 +161,61 @@ int tma(const void* in, void* out) {
   return GRADUS_LAUNCH(tma_kernel<Deep>, LaunchConfig(1, 64).shared(8192), from, to, static_cast<unsigned char*>(out) + Tensor::kElements * 2, bytes);
 }
 
+// The pixels that a convolution with stride 2 multiplies with one tap, over the ends of rows and images.
+struct Im2col {
+  static constexpr int kN = 3, kH = 5, kW = 7, kChannels = 72, kPixels = 24;
+  static constexpr int kInputBytes = kN * kH * kW * kChannels * 2, kOutputBytes = kPixels * 128;
+};
+__global__ void im2col_kernel(const __grid_constant__ tensor_map map, unsigned char* out, int channel, int offset_w, int offset_h) {
+#if GRADUS_SM90A
+  GRADUS_SHARED_ALIGNED(1024, unsigned char, box, [Im2col::kOutputBytes]);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, Im2col::kOutputBytes);
+    ptx::tma_load_im2col_4d(box, map, channel, 3, -1, 1, uint16_t(offset_w), uint16_t(offset_h), full);
+  }
+  __syncthreads();  // the barrier is initialised before anyone waits on it
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < Im2col::kOutputBytes; i += int(blockDim.x)) out[i] = box[i];
+#endif
+}
+template <int Channel, int OffsetW, int OffsetH>
+int im2col(const void* in, void* out) {
+  uint64_t extent[4] = {Im2col::kChannels, Im2col::kW, Im2col::kH, Im2col::kN};
+  uint64_t pitch[3] = {Im2col::kChannels * 2, Im2col::kW * Im2col::kChannels * 2, Im2col::kH * Im2col::kW * Im2col::kChannels * 2};
+  Im2colBox box{{-1, -1}, {-1, -1}, {2, 2}, 64, Im2col::kPixels};
+  tensor_map map;
+  if (!encode_im2col_map(&map, TensorMapType::f16, in, extent, pitch, box, TensorMapSwizzle::bytes128).empty()) return 1;
+  return GRADUS_LAUNCH(im2col_kernel, LaunchConfig(1, 64), map, static_cast<unsigned char*>(out), Channel, OffsetW, OffsetH);
+}
+
+__global__ void im2col_multicast_kernel(const __grid_constant__ tensor_map map, unsigned char* out) {
+#if GRADUS_SM90A
+  GRADUS_SHARED_ALIGNED(1024, unsigned char, box, [Im2col::kOutputBytes]);
+  GRADUS_SHARED(uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::fence_mbarrier_init();
+    ptx::mbarrier_arrive_expect_tx(full, Im2col::kOutputBytes);
+  }
+  cluster_sync();  // every block's barrier expects its bytes
+  if (threadIdx.x == 0 && ptx::cluster_rank() == 1) ptx::tma_load_im2col_4d_multicast(box, map, 0, 1, 2, 0, 1, 0, full, 3);
+  ptx::mbarrier_wait(full, 0);
+  for (int i = int(threadIdx.x); i < Im2col::kOutputBytes; i += 64) out[int(blockIdx.x) * Im2col::kOutputBytes + i] = box[i];
+  cluster_sync();  // no block exits while a copy to it is on its way
+#endif
+}
+inline int im2col_multicast(const void* in, void* out) {
+  uint64_t extent[4] = {Im2col::kChannels, Im2col::kW, Im2col::kH, Im2col::kN};
+  uint64_t pitch[3] = {Im2col::kChannels * 2, Im2col::kW * Im2col::kChannels * 2, Im2col::kH * Im2col::kW * Im2col::kChannels * 2};
+  Im2colBox box{{0, 0}, {-1, 0}, {1, 1}, 64, Im2col::kPixels};
+  tensor_map map;
+  if (!encode_im2col_map(&map, TensorMapType::f16, in, extent, pitch, box, TensorMapSwizzle::bytes128).empty()) return 1;
+  return GRADUS_LAUNCH(im2col_multicast_kernel, LaunchConfig(2, 64).cluster(2), map, static_cast<unsigned char*>(out));
+}
+
 __global__ void multicast_kernel(const __grid_constant__ tensor_map map, float* out) {
 #if GRADUS_SM90A
   GRADUS_SHARED_ALIGNED(128, float, box, [32]);
@@ -366,6 +421,10 @@ inline std::vector<Case> all_cases() {
   add_tma<1>(cases);
   add_tma<2>(cases);
   add_tma<3>(cases);
+  cases.exact("TMA im2col, first tap", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<0, 0, 0>, true);
+  cases.exact("TMA im2col, last tap", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<8, 2, 2>, true);
+  cases.exact("TMA im2col, beyond the image", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<64, 255, 0>, true);
+  cases.exact("TMA im2col multicast", Input::bits, Im2col::kInputBytes, 2 * Im2col::kOutputBytes, im2col_multicast, true);
   cases.exact("TMA multicast, remote arrival", Input::bits, 128, 256, [](const void* in, void* out) {
     uint64_t extent[2] = {32, 1}, pitch[1] = {128};
     uint32_t box[2] = {32, 1};

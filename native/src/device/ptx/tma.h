@@ -1,6 +1,9 @@
 // TMA: one thread starts the copy of a box between global and shared memory. Loads complete on an mbarrier, stores in bulk
 // groups of the issuing thread. What lies outside of the tensor is loaded as zero and not stored.
 // Coordinates are in elements, innermost first. A store needs fence_proxy_async in every thread that wrote the box (fence.h).
+// tma_load_im2col_4d reads the pixels of images [n, h, w, channels] that a convolution multiplies with one tap (tensor_map.h): from
+// place (w, h) of image n on as many as the map says, each (offset_w, offset_h) further on, zero outside of the image. Offsets are
+// 0 to 255.
 // bulk_load and bulk_store copy bytes in a row: addresses and size are multiples of 16.
 // Source: PTX ISA, cp.async.bulk, cp.async.bulk.tensor, cp.async.bulk.commit_group, cp.async.bulk.wait_group.
 #pragma once
@@ -14,10 +17,11 @@ namespace gradus::ptx {
 
 namespace model {
 
-inline void load(void* shared, const tensor_map& map, const int* at, int rank, uint64_t* barrier, uint32_t multicast, Site site) {
+inline void load(void* shared, const tensor_map& map, const int* at, int rank, uint64_t* barrier, uint32_t multicast, Site site,
+                 const uint16_t* offset = nullptr) {
   uint32_t address = emulator::shared_address(shared, site);
-  emulator::touch_write(shared, emulator::tma_check(map, address, rank, site));  // in flight from here on
-  emulator::tma_load(&map, address, at, rank, emulator::shared_address(barrier, site), multicast, site);
+  emulator::touch_write(shared, emulator::tma_check(map, address, rank, offset != nullptr, site));  // in flight from here on
+  emulator::tma_load(&map, address, at, offset, rank, emulator::shared_address(barrier, site), multicast, site);
 }
 
 }  // namespace model
@@ -40,6 +44,19 @@ inline void tma_load_3d_multicast(void* shared, const tensor_map& map, int x, in
   int at[3] = {x, y, z};
   if (ranks == 0) emulator::fail("tma_load_3d_multicast: no rank is named", site);
   model::load(shared, map, at, 3, barrier, ranks, site);
+}
+inline void tma_load_im2col_4d(void* shared, const tensor_map& map, int channel, int w, int h, int n, uint16_t offset_w,
+                               uint16_t offset_h, uint64_t* barrier, Site site = Site::here()) {
+  int at[4] = {channel, w, h, n};
+  uint16_t offset[2] = {offset_w, offset_h};
+  model::load(shared, map, at, 4, barrier, 0, site, offset);
+}
+inline void tma_load_im2col_4d_multicast(void* shared, const tensor_map& map, int channel, int w, int h, int n, uint16_t offset_w,
+                                         uint16_t offset_h, uint64_t* barrier, uint16_t ranks, Site site = Site::here()) {
+  int at[4] = {channel, w, h, n};
+  uint16_t offset[2] = {offset_w, offset_h};
+  if (ranks == 0) emulator::fail("tma_load_im2col_4d_multicast: no rank is named", site);
+  model::load(shared, map, at, 4, barrier, ranks, site, offset);
 }
 inline void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site site = Site::here()) {
   int at[2] = {x, y};
@@ -88,6 +105,18 @@ GRADUS_DEVICE void tma_load_3d_multicast(void* shared, const tensor_map& map, in
                                          Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3, %4}], [%5], %6;"
                ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(barrier)), "h"(ranks) : "memory");
+}
+GRADUS_DEVICE void tma_load_im2col_4d(void* shared, const tensor_map& map, int channel, int w, int h, int n, uint16_t offset_w,
+                                      uint16_t offset_h, uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(channel), "r"(w), "r"(h), "r"(n), "r"(shared_address(barrier)),
+               "h"(offset_w), "h"(offset_h) : "memory");
+}
+GRADUS_DEVICE void tma_load_im2col_4d_multicast(void* shared, const tensor_map& map, int channel, int w, int h, int n, uint16_t offset_w,
+                                                uint16_t offset_h, uint64_t* barrier, uint16_t ranks, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8}, %9;"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(channel), "r"(w), "r"(h), "r"(n), "r"(shared_address(barrier)),
+               "h"(offset_w), "h"(offset_h), "h"(ranks) : "memory");
 }
 GRADUS_DEVICE void tma_store_2d(const tensor_map& map, const void* shared, int x, int y, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];"
