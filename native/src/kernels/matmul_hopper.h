@@ -1,9 +1,9 @@
 // The product on Hopper's tensor cores: wgmma fed by TMA. C = op(A) op(B) as in matmul.cu, for operands that TMA can read.
 //
 // Method: persistent blocks of three warpgroups (matmul_hopper_order.h says which tiles are whose): one thread of the first fills a
-// ring of stages (matmul_hopper_pipeline.h), the two others multiply from it and store (matmul_hopper_epilogue.h). setmaxnreg
-// moves registers from the first to the others. Tiles and their order of work are data (matmul_hopper_config.h); which is
-// taken, and in how many parts K is summed, matmul_hopper_plan.h decides from the sizes.
+// ring of stages (matmul_hopper_pipeline.h), the two others multiply from it and store (matmul_hopper_epilogue.h); see
+// matmul_hopper_block.h. Tiles and their order of work are data (matmul_hopper_config.h); which is taken, and in how many parts K
+// is summed, matmul_hopper_plan.h decides from the sizes.
 //
 // Traffic: a tile reads (M + N) K elements, in a cluster of two M K + N K / 2, mostly from the L2 cache; C is written once, by
 // TMA where it can. Shared memory: each byte is written once and read by wgmma once (A) or for each 64 rows (B).
@@ -11,14 +11,10 @@
 // Sums: float32 in the tensor core, in the order of K within a part; parts are added in order by matmul_reduce_kernel. 16-bit
 // types in all four layouts. TF32 wgmma reads operands along K alone: those that do not lie so are transposed in shared memory,
 // which is also where 3xTF32 splits its numbers (matmul_hopper_prepare.h). Elsewhere TMA rounds float32 to tf32 to nearest.
-//
-// Ping-pong: the consumers take units in turn. Named barriers let one multiply at a time, so that while one stores, the other has
-// the tensor cores to itself. Each skips the other's slices in the ring.
 #pragma once
 
-#include "kernels/matmul_hopper_epilogue.h"
+#include "kernels/matmul_hopper_block.h"
 #include "kernels/matmul_hopper_plan.h"
-#include "kernels/matmul_hopper_prepare.h"
 
 namespace gradus {
 
@@ -31,37 +27,44 @@ struct HopperArguments {
 
 #if GRADUS_SM90A
 
+// The operands of a product of matrices. One that the matrices of the batch share has but one matrix.
 template <class Config, Major kMajorA, Major kMajorB>
-GRADUS_DEVICE void consume(const HopperShared<Config>& shared, const HopperArguments<typename Config::Element>& arguments,
-                           const tensor_map& map_c) {
-  constexpr int kTurn = kConsumerBarrier + Config::kConsumers;  // barrier of the first consumer's turn to multiply
-  constexpr int kBoth = Config::kConsumers * Config::kWarpgroup;
-  const HopperOrder& order = arguments.order;
-  int consumer = int(threadIdx.x) / Config::kWarpgroup - 1;
-  int rank = order.cluster > 1 ? int(ptx::cluster_rank()) : 0;
-  int step = int(gridDim.x) / order.cluster;
-  int row = Config::kPingPong ? 0 : consumer * Config::kRows;  // within a tile
-  HopperEpilogue<Config> epilogue(shared, arguments.matmul, map_c, arguments.by_tma, consumer);
-  RingPosition<Config::kStages> at;
-  float sum[Config::kBlocks][Config::kN / 2];
-  int turn = 0;
-  for (int index = int(blockIdx.x) / order.cluster; index < order.units; index += step, turn++) {
-    HopperUnit unit = unit_at(order, index);
-    if (Config::kPingPong && turn % 2 != consumer) {
-      at.advance(unit.last - unit.first);
-      continue;
-    }
-    if (Config::kPingPong && turn > 0) ptx::barrier_sync(kTurn + consumer, kBoth);  // the other has multiplied the unit before
-    if constexpr (Config::kPrepares) {
-      multiply_prepared_slices<Config, kMajorA, kMajorB>(shared, row, unit.last - unit.first, order.cluster, at, sum);
-    } else {
-      multiply_slices<Config, kMajorA, kMajorB>(shared, row, unit.last - unit.first, order.cluster, at, sum);
-    }
-    if (Config::kPingPong && index + step < order.units) ptx::barrier_arrive(kTurn + 1 - consumer, kBoth);
-    epilogue.store(sum, unit, (unit.row * order.cluster + rank) * Config::kM + row, unit.column * Config::kN);
+class MatmulLoads {
+ public:
+  GRADUS_DEVICE MatmulLoads(const tensor_map& a, const tensor_map& b, bool one_a, bool one_b)
+      : a_(a), b_(b), one_a_(one_a), one_b_(one_b), batch_(0), row_(0), column_(0) {}
+  GRADUS_DEVICE void begin(const HopperUnit& unit, int row, int column) {
+    batch_ = unit.batch;
+    row_ = row;
+    column_ = column;
   }
-  epilogue.finish();
-}
+  GRADUS_DEVICE void load(int slice, unsigned char* to_a, unsigned char* to_b, uint64_t* full, const HopperShare& share) const {
+    HopperCopy<Config, kMajorA, Config::kM>::load(to_a, a_, row_, slice, one_a_ ? 0 : batch_, full, {0, 1, 0});
+    HopperCopy<Config, kMajorB, Config::kN>::load(to_b, b_, column_, slice, one_b_ ? 0 : batch_, full, share);
+  }
+
+ private:
+  const tensor_map& a_;
+  const tensor_map& b_;
+  bool one_a_, one_b_;
+  int batch_, row_, column_;
+};
+
+// What becomes of its sums; see matmul_hopper_epilogue.h.
+template <class T>
+struct MatmulFinish {
+  static constexpr bool kByTma = true, kColumnStatistics = false;
+  const MatmulArguments<T>& arguments;
+
+  GRADUS_DEVICE int rows() const { return arguments.m; }
+  GRADUS_DEVICE int columns() const { return arguments.n; }
+  GRADUS_DEVICE int layer(const HopperUnit& unit) const { return unit.batch; }
+  GRADUS_DEVICE HopperRegisters<T> registers() const {
+    const EpilogueParameters<T>& e = arguments.epilogue;
+    return {e.bias, e.bias_of_rows, e.activation == GR_ACTIVATION_RELU};
+  }
+  GRADUS_DEVICE MatmulEpilogue<T> pieces(const HopperUnit& unit) const { return {arguments, unit.split, unit.batch}; }
+};
 
 #endif
 
@@ -73,22 +76,10 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
                          const __grid_constant__ HopperArguments<typename Config::Element> arguments) {
 #if GRADUS_SM90A
   GRADUS_DYNAMIC_SHARED(unsigned char, memory);
-  HopperShared<Config> shared(memory);
-  if (threadIdx.x == 0) ring_init(shared, arguments.order.cluster);
-  cluster_sync();  // the barriers of all blocks are initialised before anyone waits on them or arrives
-  if (threadIdx.x < unsigned(Config::kWarpgroup)) {
-    ptx::registers_decrease<Config::kProducerRegisters>();
-    if (threadIdx.x == 0) {
-      bool one_a = arguments.matmul.stride_a == 0, one_b = arguments.matmul.stride_b == 0;
-      produce<Config, kMajorA, kMajorB>(shared, map_a, map_b, arguments.order, one_a, one_b);
-    }
-    __syncwarp();  // the cluster's barrier wants whole warps
-  } else {
-    ptx::registers_increase<Config::kConsumerRegisters>();
-    consume<Config, kMajorA, kMajorB>(shared, arguments, map_c);
-    __syncwarp();  // the same
-  }
-  cluster_sync();  // a peer arrives at this block's barriers until it has multiplied its last slice
+  const auto& matmul = arguments.matmul;
+  MatmulLoads<Config, kMajorA, kMajorB> loads(map_a, map_b, matmul.stride_a == 0, matmul.stride_b == 0);
+  MatmulFinish<typename Config::Element> finish{matmul};
+  run_hopper_block<Config, kMajorA, kMajorB>(memory, arguments.order, loads, finish, map_c, arguments.by_tma);
 #else
   __trap();
 #endif
@@ -120,14 +111,7 @@ int launch_hopper_tile(const MatmulArguments<typename Config::Element>& matmul, 
   constexpr bool kRounds = sizeof(T) == 4 && !Config::kParts;
   const int64_t m = matmul.m, n = matmul.n, k = matmul.k;
   HopperArguments<T> arguments{matmul, {}, hopper_writes(matmul)};
-  HopperOrder& order = arguments.order;
-  order.cluster = plan.cluster;
-  order.units_m = int(divide_up(m, Config::kM * plan.cluster));
-  order.units_n = int(divide_up(n, Config::kN));
-  order.splits = matmul.splits;
-  order.slices = matmul.slices;
-  order.all_slices = int(divide_up(k, Config::kDepth));
-  order.units = order.units_m * order.units_n * order.splits * matmul.batch;  // hopper_takes limits it
+  arguments.order = hopper_order<Config>(plan, m, n, divide_up(k, Config::kDepth), matmul.batch);
 
   StoredMatrices a{kAlongA ? k : m, kAlongA ? m : k, matmul.lda, matmul.batch, matmul.stride_a};
   StoredMatrices b{kAlongB ? k : n, kAlongB ? n : k, matmul.ldb, matmul.batch, matmul.stride_b};
@@ -138,11 +122,7 @@ int launch_hopper_tile(const MatmulArguments<typename Config::Element>& matmul, 
   if (refused.empty() && arguments.by_tma) refused = hopper_map(&map_c, matmul.epilogue.out, c, 64, false);
   if (!refused.empty()) return failed(GR_ERROR, "[matmul] " + refused);
 
-  int clusters = std::min(order.units, std::max(1, processors / plan.cluster));
-  auto config = LaunchConfig(dim3(unsigned(clusters * plan.cluster)), Config::kThreads)
-                    .shared(Config::kSharedBytes)
-                    .cluster(dim3(unsigned(plan.cluster)))
-                    .stream(stream_of(stream));
+  auto config = hopper_launch<Config>(arguments.order, processors, stream);
   return finish(GRADUS_LAUNCH((matmul_hopper_kernel<Config, kMajorA, kMajorB>), config, map_a, map_b, map_c, arguments));
 }
 

@@ -5,10 +5,16 @@
 //
 // - store_by_tma: bias and activation in registers, then a box of results (stmatrix for 16-bit types) is copied out by TMA, which
 //   cuts off what lies outside of C, while the next box is written and, after the last, while the next tile is multiplied.
-// - store_by_rows: sums as float32, 64 columns at a time, then eight neighbouring columns a thread through MatmulEpilogue: for
-//   dropout, residual, addition to C, parts of K, and a C that TMA cannot write.
+// - store_by_rows: sums as float32, 64 columns at a time, then eight neighbouring columns a thread: for dropout, residual,
+//   addition to C, parts of K, statistics of columns, and a C that TMA cannot write.
 //
-// Both round once and give the same bits.
+// Both round once and give the same bits. What is done with the sums is the affair of `Finish`:
+//   rows(), columns()    of the result
+//   kByTma               whether store_by_tma exists
+//   registers()          what it adds to them
+//   layer(unit)          its third coordinate in the map
+//   pieces(unit)         what is called with (row, column, eight sums); with kColumnStatistics also begin_columns() before and
+//                        end_columns(memory, barrier, row, column) after the 64 columns of 64 rows, by the whole warpgroup
 //
 // Hazards of a box
 //   TMA reads what is not written yet, or not visible to it     proxy fence of every writer, then the warpgroup's barrier
@@ -16,10 +22,10 @@
 //   rows are read before other lanes wrote them, or overwritten before they were read: __syncwarp, a warp has lines of its own
 #pragma once
 
+#include "device/epilogue.h"
 #include "device/fragments.h"
 #include "device/ptx/matrix.h"
 #include "kernels/matmul_hopper_pipeline.h"
-#include "kernels/matmul_tile.h"
 
 #if GRADUS_SM90A
 
@@ -61,21 +67,28 @@ GRADUS_DEVICE void stage_rounded(unsigned char* box, const float (&sum)[kSums], 
   }
 }
 
-template <class Config>
+// Bias and activation, for sums in registers.
+template <class T>
+struct HopperRegisters {
+  const T* bias;
+  bool bias_of_rows, relu;
+};
+
+template <class Config, class Finish>
 class HopperEpilogue {
  public:
   using T = typename Config::Element;
   using Sums = float[Config::kBlocks][Config::kN / 2];
 
-  GRADUS_DEVICE HopperEpilogue(const HopperShared<Config>& shared, const MatmulArguments<T>& arguments, const tensor_map& map_c,
-                               bool by_tma, int consumer)
-      : shared_(shared), arguments_(arguments), map_c_(map_c), by_tma_(by_tma), consumer_(consumer), next_(0) {}
+  GRADUS_DEVICE HopperEpilogue(const HopperShared<Config>& shared, const Finish& finish, const tensor_map& map_c, bool by_tma,
+                               int consumer)
+      : shared_(shared), finish_(finish), map_c_(map_c), by_tma_(by_tma), consumer_(consumer), next_(0) {}
 
   GRADUS_DEVICE void store(Sums& sum, const HopperUnit& unit, int row, int column) {
     GRADUS_UNROLL
     for (int block = 0; block < Config::kBlocks; block++) {
-      if (by_tma_) {
-        store_by_tma(sum[block], unit.batch, row + 64 * block, column);
+      if (Finish::kByTma && by_tma_) {
+        if constexpr (Finish::kByTma) store_by_tma(sum[block], finish_.layer(unit), row + 64 * block, column);
       } else {
         store_by_rows(sum[block], unit, row + 64 * block, column);
       }
@@ -90,13 +103,13 @@ class HopperEpilogue {
  private:
   static GRADUS_DEVICE bool leader() { return threadIdx.x % Config::kWarpgroup == 0; }
 
-  GRADUS_DEVICE void store_by_tma(float (&sum)[Config::kN / 2], int batch, int row, int column) {
-    if (row >= arguments_.m) return;
+  GRADUS_DEVICE void store_by_tma(float (&sum)[Config::kN / 2], int layer, int row, int column) {
+    if (row >= finish_.rows()) return;
     add_bias(sum, row, column);
     GRADUS_UNROLL
     for (int part = 0; part < Config::kN / Config::kWide; part++) {
       int at = column + part * Config::kWide;
-      if (at >= arguments_.n) break;
+      if (at >= finish_.columns()) break;
       if (leader()) ptx::bulk_wait_read<1>();
       ptx::barrier_sync(kConsumerBarrier + consumer_, Config::kWarpgroup);  // the copy before last has read this box
       unsigned char* box = shared_.box(consumer_, next_);
@@ -108,7 +121,7 @@ class HopperEpilogue {
       ptx::fence_proxy_async();
       ptx::barrier_sync(kConsumerBarrier + consumer_, Config::kWarpgroup);  // the box is complete, and visible to TMA
       if (leader()) {
-        ptx::tma_store_3d(map_c_, box, at, row, batch);
+        ptx::tma_store_3d(map_c_, box, at, row, layer);
         ptx::bulk_commit();
       }
       next_ ^= 1;
@@ -116,40 +129,40 @@ class HopperEpilogue {
   }
 
   GRADUS_DEVICE void add_bias(float (&sum)[Config::kN / 2], int row, int column) const {
-    const EpilogueParameters<T>& p = arguments_.epilogue;
+    const HopperRegisters<T> p = finish_.registers();
     int lane = int(threadIdx.x) % 32;
     int first_row = row + int(threadIdx.x) % Config::kWarpgroup / 32 * 16 + lane / 4;
     if (p.bias != nullptr) {
       float of_row[2] = {0, 0};
       GRADUS_UNROLL
       for (int half = 0; half < 2; half++) {
-        if (p.bias_of_rows && first_row + 8 * half < p.rows) of_row[half] = to_float(p.bias[first_row + 8 * half]);
+        if (p.bias_of_rows && first_row + 8 * half < finish_.rows()) of_row[half] = to_float(p.bias[first_row + 8 * half]);
       }
       GRADUS_UNROLL
       for (int j = 0; j < Config::kN / 8; j++) {
         GRADUS_UNROLL
         for (int q = 0; q < 2; q++) {
           int at = column + 8 * j + lane % 4 * 2 + q;
-          float of_column = !p.bias_of_rows && at < p.columns ? to_float(p.bias[at]) : 0;
+          float of_column = !p.bias_of_rows && at < finish_.columns() ? to_float(p.bias[at]) : 0;
           sum[4 * j + q] += p.bias_of_rows ? of_row[0] : of_column;
           sum[4 * j + 2 + q] += p.bias_of_rows ? of_row[1] : of_column;
         }
       }
     }
-    if (p.activation == GR_ACTIVATION_RELU) {
+    if (p.relu) {
       GRADUS_UNROLL
       for (int i = 0; i < Config::kN / 2; i++) sum[i] = sum[i] <= 0 ? 0 : sum[i];  // NaN stays
     }
   }
 
   GRADUS_DEVICE void store_by_rows(float (&sum)[Config::kN / 2], const HopperUnit& unit, int row, int column) {
-    if (row >= arguments_.m) return;
-    MatmulEpilogue<T> epilogue(arguments_, unit.split, unit.batch);
+    if (row >= finish_.rows()) return;
+    auto pieces = finish_.pieces(unit);
     int lane = int(threadIdx.x) % 32;
     int warp_line = int(threadIdx.x) % Config::kWarpgroup / 32 * 16;
     GRADUS_ROLLED
     for (int part = 0; part < Config::kN / 64; part++) {
-      if (column + 64 * part >= arguments_.n) break;
+      if (column + 64 * part >= finish_.columns()) break;
       __syncwarp();  // the rows of the part before were read before this one overwrites them
       GRADUS_UNROLL
       for (int i = 0; i < Config::kN / 64; i++) {  // one case is taken: registers have no index
@@ -159,6 +172,7 @@ class HopperEpilogue {
         }
       }
       __syncwarp();  // the warp's rows are complete before lanes read sums of others
+      if constexpr (Finish::kColumnStatistics) pieces.begin_columns();
       GRADUS_ROLLED
       for (int piece = lane; piece < 16 * 8; piece += 32) {
         int line = warp_line + piece / 8, eighth = piece % 8;  // of a row of 64 columns
@@ -170,13 +184,16 @@ class HopperEpilogue {
           GRADUS_UNROLL
           for (int q = 0; q < 4; q++) values[4 * half + q] = pack.value[q];
         }
-        epilogue(row + line, column + 64 * part + 8 * eighth, values);
+        pieces(row + line, column + 64 * part + 8 * eighth, values);
+      }
+      if constexpr (Finish::kColumnStatistics) {
+        pieces.end_columns(shared_.box(consumer_, 0), kConsumerBarrier + consumer_, row, column + 64 * part);
       }
     }
   }
 
   const HopperShared<Config> shared_;
-  const MatmulArguments<T>& arguments_;
+  const Finish& finish_;
   const tensor_map& map_c_;
   bool by_tma_;
   int consumer_;

@@ -80,60 +80,57 @@ GRADUS_DEVICE void ring_init(const HopperShared<Config>& shared, int cluster) {
   ptx::fence_mbarrier_init();
 }
 
-// The copies of one operand: lines [first, first + kLines) of K, or boxes of 64 columns.
+// What a block loads of what its cluster shares: part `part` of `parts`, for the blocks `ranks`, or with none for itself alone.
+struct HopperShare {
+  int part, parts;
+  uint16_t ranks;
+};
+
+GRADUS_DEVICE void load_box(unsigned char* to, const tensor_map& map, int x, int y, int z, uint64_t* full, uint16_t ranks) {
+  if (ranks == 0) {
+    ptx::tma_load_3d(to, map, x, y, z, full);
+  } else {
+    ptx::tma_load_3d_multicast(to, map, x, y, z, full, ranks);
+  }
+}
+
+// The copies of an operand that is a matrix: lines [first, first + kLines) of K, or boxes of 64 columns.
 template <class Config, Major kMajor, int kLines>
 struct HopperCopy {
   static constexpr int kBoxes = kMajor == Major::k ? 1 : kLines / Config::kWide;
 
-  // `part` of `parts` equal ones, to this block, or with `ranks` to those blocks of the cluster.
   static GRADUS_DEVICE void load(unsigned char* to, const tensor_map& map, int line, int slice, int batch, uint64_t* full,
-                                 int part, int parts,
-                                 uint16_t ranks) {
+                                 const HopperShare& share) {
     if constexpr (kMajor == Major::k) {
-      int lines = kLines / parts * part;
-      box(to + lines * Config::kLine, map, slice * Config::kDepth, line + lines, batch, full, ranks);
+      int lines = kLines / share.parts * share.part;
+      load_box(to + lines * Config::kLine, map, slice * Config::kDepth, line + lines, batch, full, share.ranks);
     } else {
       constexpr int kBytes = Config::kDepth * Config::kLine;
-      for (int i = kBoxes / parts * part; i < kBoxes / parts * (part + 1); i++) {
-        box(to + i * kBytes, map, line + i * Config::kWide, slice * Config::kDepth, batch, full, ranks);
+      for (int i = kBoxes / share.parts * share.part; i < kBoxes / share.parts * (share.part + 1); i++) {
+        load_box(to + i * kBytes, map, line + i * Config::kWide, slice * Config::kDepth, batch, full, share.ranks);
       }
-    }
-  }
-
- private:
-  static GRADUS_DEVICE void box(unsigned char* to, const tensor_map& map, int x, int y, int z, uint64_t* full, uint16_t ranks) {
-    if (ranks == 0) {
-      ptx::tma_load_3d(to, map, x, y, z, full);
-    } else {
-      ptx::tma_load_3d_multicast(to, map, x, y, z, full, ranks);
     }
   }
 };
 
-// The producer thread: every slice of every unit of its cluster, in the order in which the consumers take them. An operand that
-// the matrices of the batch share has but one matrix.
-template <class Config, Major kMajorA, Major kMajorB>
-GRADUS_DEVICE void produce(const HopperShared<Config>& shared, const tensor_map& map_a, const tensor_map& map_b,
-                           const HopperOrder& order,
-                           bool one_a, bool one_b) {
-  using CopyA = HopperCopy<Config, kMajorA, Config::kM>;
-  using CopyB = HopperCopy<Config, kMajorB, Config::kN>;
+// The producer thread: every slice of every unit of its cluster, in the order in which the consumers take them. `Loads` knows the
+// operands: begin(unit, row, column) names the block's tile, load(slice, to_a, to_b, full, share) starts the copies of a slice,
+// Config::kLoadBytes in all, of which the blocks of a cluster share those of B.
+template <class Config, class Loads>
+GRADUS_DEVICE void produce(const HopperShared<Config>& shared, const HopperOrder& order, Loads& loads) {
   bool shares = Config::kTile.cluster && order.cluster > 1;
   int rank = shares ? int(ptx::cluster_rank()) : 0;
-  int parts = shares ? 2 : 1;
-  auto ranks = uint16_t(shares ? 3 : 0);
+  HopperShare share{rank, shares ? 2 : 1, uint16_t(shares ? 3 : 0)};
   int step = int(gridDim.x) / order.cluster;
   RingPosition<Config::kStages> at;
   for (int index = int(blockIdx.x) / order.cluster; index < order.units; index += step) {
     HopperUnit unit = unit_at(order, index);
-    int row = (unit.row * order.cluster + rank) * Config::kM;
-    int column = unit.column * Config::kN;
+    loads.begin(unit, (unit.row * order.cluster + rank) * Config::kM, unit.column * Config::kN);
     for (int slice = unit.first; slice < unit.last; slice++) {
       ptx::mbarrier_wait(shared.empty(at.stage), at.round ^ 1);  // the first round waits for nothing
       uint64_t* full = shared.full(at.stage);
       ptx::mbarrier_arrive_expect_tx(full, Config::kLoadBytes);
-      CopyA::load(shared.stage_a(at.stage), map_a, row, slice, one_a ? 0 : unit.batch, full, 0, 1, 0);
-      CopyB::load(shared.stage_b(at.stage), map_b, column, slice, one_b ? 0 : unit.batch, full, rank, parts, ranks);
+      loads.load(slice, shared.stage_a(at.stage), shared.stage_b(at.stage), full, share);
       at.advance();
     }
   }

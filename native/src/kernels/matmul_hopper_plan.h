@@ -65,7 +65,7 @@ inline double hopper_clocks(const gr_matmul_problem& p, Multiply kind, const Hop
   return clocks;
 }
 
-inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind) {
+inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind, int64_t most_splits = kMaxSplits) {
   constexpr int64_t kMinSlices = 4;    // of a part
   constexpr int64_t kEnough = 4 * 132;  // tiles: more parts would but cost time, here and there
   const MatmulForced& forced = matmul_forced();
@@ -79,8 +79,8 @@ inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind) {
     for (int cluster : {2, 1}) {
       if (cluster > 1 && !kHopperTiles[tile].cluster) continue;
       if (forced.cluster != 0 && kHopperTiles[tile].cluster && forced.cluster != cluster) continue;
-      for (int64_t splits = 1; splits <= kMaxSplits; splits = forced.splits == 0 ? splits * 2 : splits + 1) {
-        if (forced.splits != 0 && splits != forced.splits) continue;
+      for (int64_t splits = 1; splits <= most_splits; splits = forced.splits == 0 ? splits * 2 : splits + 1) {
+        if (forced.splits != 0 && splits != std::min(forced.splits, most_splits)) continue;
         int64_t slices = divide_up(all, splits);
         if (forced.splits == 0 && splits > 1 && (slices < kMinSlices || tiles * splits / 2 > kEnough)) break;
         int64_t used = divide_up(all, slices);

@@ -1,36 +1,14 @@
 // The Hopper kernel, forced for shapes that the plan would not give it: every tile, layout and type, ragged in every direction.
 #include <tuple>
 
+#include "kernels/hopper_device.h"
 #include "kernels/matmul_hopper_order.h"
-#include "kernels/matmul_hopper_plan.h"
 #include "kernels/matmul_product.h"
 
 using namespace gradus;
 using namespace test;
 
 namespace {
-
-// A device of capability 9.0, and a tile of kHopperTiles (counted from 0) for all products, while it lives.
-struct Hopper {
-  explicit Hopper(int tile, int cluster = 1, int64_t splits = 1) {
-    matmul_forced() = {0, splits, tile + 1, cluster};
-#if GRADUS_EMULATED
-    emulator::options().capability = 90;
-#endif
-  }
-  ~Hopper() {
-    matmul_forced() = {};
-#if GRADUS_EMULATED
-    emulator::options().capability = before;
-#endif
-  }
-#if GRADUS_EMULATED
-  int before = emulator::options().capability;
-#endif
-};
-
-// On a GPU of another kind there is nothing to test here.
-bool has_hopper() { return GRADUS_EMULATED || is_hopper(0); }
 
 // An element type and how it is multiplied.
 template <class T, Multiply kind>

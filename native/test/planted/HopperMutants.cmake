@@ -39,8 +39,8 @@ gradus_mutant(wrong_bytes ${pipeline} "expect_tx(full, Config::kLoadBytes)" "exp
 gradus_mutant(peer_not_asked ${pipeline} "unsigned(kReaders * cluster))" "unsigned(kReaders + 0 * cluster))" "more arrivals at the mbarrier" model)
 gradus_mutant(peer_not_told ${pipeline} "ptx::mbarrier_arrive_remote(shared.empty(stage), lane)" "ptx::mbarrier_arrive_remote(shared.empty(stage), ptx::cluster_rank())"
   "${race}" thread)
-gradus_mutant(forgotten_skip matmul_hopper.h "at.advance(unit.last - unit.first)" "(void)unit" "more arrivals at the mbarrier" model)
-gradus_mutant(peer_gone matmul_hopper.h "cluster_sync();  // a peer arrives" "// a peer arrives" "exited|gone|shared memory of a block" model)
+gradus_mutant(forgotten_skip matmul_hopper_block.h "at.advance(unit.last - unit.first)" "(void)unit" "more arrivals at the mbarrier" model)
+gradus_mutant(peer_gone matmul_hopper_block.h "cluster_sync();  // a peer arrives" "// a peer arrives" "exited|gone|shared memory of a block" model)
 gradus_mutant(missing_proxy_fence ${epilogue} "ptx::fence_proxy_async()" "(void)0" "${box_race}" thread)
 gradus_mutant(incomplete_box ${epilogue} "ptx::barrier_sync(kConsumerBarrier + consumer_, Config::kWarpgroup);  // the box is complete" "// the box is complete"
   "${box_race}" thread)
