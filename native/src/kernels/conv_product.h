@@ -1,9 +1,8 @@
 // The products of a convolution on the pipeline of device/mma_pipeline.h: a loader that gathers, and an epilogue that scatters.
 #pragma once
 
-#include "device/epilogue.h"
 #include "device/mma_pipeline.h"
-#include "kernels/conv_parts.h"
+#include "kernels/conv_rows.h"
 
 // Depths of several lines decoded side by side would need registers that the sums have.
 #if GRADUS_EMULATED
@@ -81,92 +80,12 @@ class GatherLoader {
   Pack<T, Layout::kVector> held_[kRegisters ? kCopies : 1];
 };
 
-// Mean and sum of squared differences from it, of so many numbers. Merged as in Chan, Golub, LeVeque, "Algorithms for computing
-// the sample variance", The American Statistician 37, 1983.
-template <class Acc>
-struct Moments {
-  Acc mean, squares;
-
-  GRADUS_DEVICE void add(Acc value, Acc inverse_count) {
-    Acc difference = value - mean;
-    mean += difference * inverse_count;
-    squares += difference * (value - mean);
-  }
-  // `share` is other's share in the numbers of both, `weight` the product of the counts over their sum.
-  GRADUS_DEVICE void merge(Acc other_mean, Acc other_squares, Acc share, Acc weight) {
-    Acc difference = other_mean - mean;
-    mean += difference * share;
-    squares += other_squares + difference * difference * weight;
-  }
-};
-
-// What the pipeline calls for every eight neighbouring columns.
+// The sink of a tile's blocks of warps.
 template <class Config, class Problem>
-class Sink {
+class Sink : public PieceSink<Problem> {
  public:
-  using T = typename Config::Element;
-  using Acc = typename Config::Accumulator;
-
-  GRADUS_DEVICE Sink(const Problem& problem, int z, bool statistics)
-      : problem_(problem), z_(z), statistics_(statistics), count_(0) {
-    GRADUS_UNROLL
-    for (int i = 0; i < kRowPiece; i++) moments_[i] = {0, 0};
-  }
-
-  GRADUS_DEVICE void operator()(int row, int column, Acc (&values)[kRowPiece]) {
-    int64_t offset = problem_.row_offset(row, z_);
-    if (offset < 0) return;
-    if constexpr (Problem::kSplits) {
-      if (problem_.partial != nullptr) {
-        Acc* partial = problem_.partial + int64_t(problem_.split(z_)) * problem_.weights + offset;
-        if (problem_.vector) {
-          int first = problem_.column_offset(column, z_);
-          if (first >= 0) store_piece(partial + first, kRowPiece, true, values);
-        } else {
-          GRADUS_UNROLL
-          for (int i = 0; i < kRowPiece; i++) {
-            int at = problem_.column_offset(column + i, z_);
-            if (at >= 0) partial[at] = values[i];
-          }
-        }
-        return;
-      }
-    }
-    const Epilogue<T>& epilogue = problem_.epilogue;
-    if (problem_.vector) {
-      int first = problem_.column_offset(column, z_);
-      if (first < 0) return;
-      if (epilogue.bias != nullptr) {
-        GRADUS_UNROLL
-        for (int i = 0; i < kRowPiece; i++) values[i] += to_float(epilogue.bias[first + i]);
-      }
-      if (epilogue.residual != nullptr) add(epilogue.residual + offset + first, values);
-      if constexpr (Problem::kStatistics) observe(values);
-      if (epilogue.relu) {
-        GRADUS_UNROLL
-        for (int i = 0; i < kRowPiece; i++) values[i] = Epilogue<T>::relu_of(values[i]);
-      }
-      if (epilogue.accumulate) add(epilogue.result + offset + first, values);
-      store_piece(epilogue.result + offset + first, kRowPiece, true, values);
-    } else {
-      int at[kRowPiece];
-      GRADUS_UNROLL
-      for (int i = 0; i < kRowPiece; i++) {
-        at[i] = problem_.column_offset(column + i, z_);
-        if (at[i] < 0) continue;
-        if (epilogue.bias != nullptr) values[i] += to_float(epilogue.bias[at[i]]);
-        if (epilogue.residual != nullptr) values[i] += to_float(epilogue.residual[offset + at[i]]);
-      }
-      if constexpr (Problem::kStatistics) observe(values);
-      GRADUS_UNROLL
-      for (int i = 0; i < kRowPiece; i++) {
-        if (at[i] < 0) continue;
-        if (epilogue.relu) values[i] = Epilogue<T>::relu_of(values[i]);
-        if (epilogue.accumulate) values[i] += to_float(epilogue.result[offset + at[i]]);
-        epilogue.result[offset + at[i]] = from_accumulator<T>(values[i]);
-      }
-    }
-  }
+  using Acc = typename Problem::Acc;
+  using PieceSink<Problem>::PieceSink;
 
   // Merges the lanes of a warp, then the warps, in a fixed order, and writes the tile's statistics. All threads of the block,
   // after the last call of the epilogue.
@@ -174,23 +93,7 @@ class Sink {
     constexpr int kRowLanes = Config::kWarpN / kRowPiece;
     int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
     Moments<Acc> mine[kRowPiece];
-    GRADUS_UNROLL
-    for (int i = 0; i < kRowPiece; i++) mine[i] = moments_[i];
-    int count = count_;
-    GRADUS_UNROLL
-    for (int distance = 16; distance >= kRowLanes; distance /= 2) {
-      int others = __shfl_xor_sync(kFullWarp, count, distance);
-      int both = count + others;
-      Acc share = both > 0 ? Acc(others) / Acc(both) : Acc(0);
-      Acc weight = Acc(count) * share;
-      GRADUS_UNROLL
-      for (int i = 0; i < kRowPiece; i++) {
-        Acc mean = __shfl_xor_sync(kFullWarp, mine[i].mean, distance);
-        Acc squares = __shfl_xor_sync(kFullWarp, mine[i].squares, distance);
-        mine[i].merge(mean, squares, share, weight);
-      }
-      count = both;
-    }
+    this->template merge_warp<kRowLanes>(mine);
     __syncthreads();  // every warp has read its staged sums before statistics overwrite them
     if (lane < kRowLanes) {
       int at = (warp / Config::kWarpsN * Config::kN + warp % Config::kWarpsN * Config::kWarpN + lane * kRowPiece) * 2;
@@ -204,15 +107,10 @@ class Sink {
     for (int c = int(threadIdx.x); c < Config::kN; c += Config::kThreads) {
       int column = problem_.column_offset(column0 + c, z_);
       if (column < 0) continue;
-      Moments<Acc> total{shared[2 * c], shared[2 * c + 1]};
-      int left = problem_.rows(z_) - row0, seen = min(left, Config::kWarpM);
-      for (int i = 1; i < Config::kWarpsM && left > i * Config::kWarpM; i++) {
-        int others = min(left - i * Config::kWarpM, Config::kWarpM);
-        Acc share = Acc(others) / Acc(seen + others);
+      auto total = merge_warps<Config::kWarpsM, Config::kWarpM, Acc>(problem_.rows(z_) - row0, [&](int i) {
         const Acc* from = shared + (i * Config::kN + c) * 2;
-        total.merge(from[0], from[1], share, Acc(seen) * share);
-        seen += others;
-      }
+        return Moments<Acc>{from[0], from[1]};
+      });
       Acc* partial = to.partial + int64_t(row_tile) * 2 * to.channels + column;
       partial[0] = total.mean;
       partial[to.channels] = total.squares;
@@ -220,27 +118,8 @@ class Sink {
   }
 
  private:
-  static GRADUS_DEVICE void add(const T* from, Acc (&values)[kRowPiece]) {
-    Acc other[kRowPiece];
-    load_piece(from, kRowPiece, true, other);
-    GRADUS_UNROLL
-    for (int i = 0; i < kRowPiece; i++) values[i] += other[i];
-  }
-
-  // The numbers as y holds them without activation: what a following normalisation sees.
-  GRADUS_DEVICE void observe(const Acc (&values)[kRowPiece]) {
-    if (!statistics_) return;
-    count_++;
-    Acc inverse = Acc(1) / Acc(count_);
-    GRADUS_UNROLL
-    for (int i = 0; i < kRowPiece; i++) moments_[i].add(to_float(from_accumulator<T>(values[i])), inverse);
-  }
-
-  const Problem& problem_;
-  int z_;
-  bool statistics_;
-  int count_;
-  Moments<Acc> moments_[kRowPiece];
+  using PieceSink<Problem>::problem_;
+  using PieceSink<Problem>::z_;
 };
 
 template <class Config, class Problem, int AccessA, int AccessB>
