@@ -2,12 +2,14 @@
 //
 // Depthwise problems go the direct way (conv_depthwise.h). All others are implicit matrix products (conv_geometry.h) on the
 // pipeline of device/mma_pipeline.h (conv_product.h): of 16-bit numbers (conv_half.cu), of float32 on tensor cores
-// (conv_tf32.cu), of float32 and float64 exactly (conv_simt.cu). Memory traffic: each operand once per tile of the other, most
+// (conv_tf32.cu), of float32 and float64 exactly (conv_simt.cu). On devices of capability 9.0 those of 16-bit numbers are fed by
+// TMA and computed by wgmma where it can read the operands (conv_hopper.h, conv_hopper_plan.h). Memory traffic: each operand once per tile of the other, most
 // of it from the second-level cache, the result once. A sum runs over ascending depth in one accumulator, or over ascending
 // splits of such sums.
 #include "gradus/conv.h"
 
 #include "kernels/conv_depthwise.h"
+#include "kernels/conv_hopper_plan.h"
 #include "kernels/conv_parts.h"
 #include "kernels/conv_support.h"
 #include "kernels/launcher.h"
@@ -185,6 +187,8 @@ int launch_depthwise_weight(const Sizes& s, const T* x, const T* grad_y, accumul
 
 struct Operands {
   int64_t in, other, bias, residual, out, statistics, scratch;
+  int hopper;      // multiprocessors, where conv_hopper.h runs, or 0
+  int64_t device;  // the handle that the call was given
 };
 
 template <class T>
@@ -245,10 +249,41 @@ int64_t statistics_bytes(const Sizes& s, int rows, int64_t element) {
   return rounded(statistics_elements(divide_up(s.out_pixels(), rows), s.o) * element);
 }
 
+// The products on Hopper's tensor cores, where hopper_takes them.
+
+bool on_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g) {
+  return a.hopper > 0 && hopper_takes(s, g, {pointer<const void>(a.in), pointer<const void>(a.other)});
+}
+
+// A result without gaps that TMA can write, with bias and activation at most.
+template <class T>
+bool written_by_tma(const Epilogue<T>& epilogue) {
+  return epilogue.residual == nullptr && !epilogue.accumulate && is_aligned(epilogue.result, 16);
+}
+
+template <class T>
+int forward_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+  constexpr int64_t kPartRows = 64;  // of the statistics
+  Forward<T> problem{};
+  problem.x = pointer<const T>(a.in), problem.w = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, true);
+  problem.window = forward_window(s), problem.outputs = problem.out_pitch = s.o;
+  problem.vector = aligned<T>({pointer<T>(a.out), pointer<T>(a.residual)});
+  PartialStatistics<float> statistics{a.statistics != 0 ? pointer<float>(a.scratch) : nullptr, s.o};
+  bool by_tma = a.statistics == 0 && written_by_tma(problem.epilogue);
+  int status = launch_conv_hopper(problem, g, hopper_plan(g, 1), statistics, by_tma, a.hopper, a.device);
+  if (status != GR_OK || a.statistics == 0) return status;
+  return merge_statistics(statistics.partial, pointer<float>(a.statistics), divide_up(s.out_pixels(), kPartRows), kPartRows,
+                          s.out_pixels(), s.o, stream);
+}
+
 template <class T>
 int forward_product(const Sizes& s, const Operands& a, stream_t stream) {
   using Acc = accumulator_t<T>;
   constexpr bool kHalf = sizeof(T) == 2;
+  if constexpr (kHalf) {
+    HopperGeometry g = pixel_geometry(s, forward_window(s), s.c, s.o);
+    if (on_hopper(s, a, g)) return forward_hopper<T>(s, a, g, stream);
+  }
   int channels = padded_image(s.cg, kHalf);
   int64_t scratch = a.scratch;
   PaddedOperand<T> x(pointer<const T>(a.in), s.in_pixels() * s.groups, s.cg, channels, scratch, stream);
@@ -293,6 +328,18 @@ int forward_depthwise(const Sizes& s, const Operands& a, stream_t stream) {
   return finish(GRADUS_LAUNCH((conv_relu_kernel<T>), config.stream(stream), y, n));
 }
 
+// One residue class.
+template <class T>
+int backward_input_hopper(const Sizes& s, const Operands& a, const Window& window, const HopperGeometry& g) {
+  BackwardInput<T> problem{};
+  problem.grad_y = pointer<const T>(a.in), problem.w = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
+  problem.window[0] = window;
+  problem.channels = problem.kept = problem.out_pitch = s.c, problem.present = s.o;
+  problem.vector = aligned<T>({pointer<T>(a.out)});
+  bool by_tma = s.stride_h == 1 && s.stride_w == 1 && written_by_tma(problem.epilogue);
+  return launch_conv_hopper(problem, g, hopper_plan(g, 1), by_tma, a.hopper, a.device);
+}
+
 template <class T>
 int backward_input_product(const Sizes& s, const Operands& a, stream_t stream) {
   constexpr bool kHalf = sizeof(T) == 2;
@@ -302,7 +349,21 @@ int backward_input_product(const Sizes& s, const Operands& a, stream_t stream) {
   PaddedOperand<T> w(pointer<const T>(a.other), int64_t(s.o) * s.taps(), s.cg, channels, scratch, stream);
   if (grad_y.status != GR_OK || w.status != GR_OK) return std::max(grad_y.status, w.status);
   Access access = access_of({grad_y.data, w.data}, {outputs, channels}, false);
-  return each_class(s, [&](const Window* windows, int count) {
+  return each_class(s, [&](const Window* all, int all_count) {
+    Window windows[kClasses];
+    int count = 0;
+    for (int i = 0; i < all_count; i++) {
+      if constexpr (kHalf) {
+        HopperGeometry g = pixel_geometry(s, all[i], s.o, s.c);
+        if (on_hopper(s, a, g)) {
+          int status = backward_input_hopper<T>(s, a, all[i], g);
+          if (status != GR_OK) return status;
+          continue;
+        }
+      }
+      windows[count++] = all[i];
+    }
+    if (count == 0) return int(GR_OK);
     BackwardInput<T> problem{};
     problem.grad_y = grad_y.data, problem.w = w.data, problem.epilogue = epilogue_of<T>(s, a, false);
     int64_t rows = 0;
@@ -329,9 +390,35 @@ int sum_splits(const Sizes& s, const Operands& a, const accumulator_t<T>* partia
 }
 
 template <class T>
+int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+  MatmulPlan plan = hopper_plan(g, kMaxSplits);
+  BackwardWeight<T> problem{};
+  problem.x = pointer<const T>(a.in), problem.grad_y = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
+  problem.partial = plan.splits > 1 ? pointer<float>(a.scratch) : nullptr;
+  problem.window = forward_window(s);
+  problem.channels = FastDivide(g.patches.channel_boxes.divisor() * 64), problem.splits = FastDivide(plan.splits);
+  problem.outputs = s.o, problem.kept = s.c, problem.weights = s.weights();
+  problem.vector = aligned<T>({pointer<T>(a.out)});
+  int status = launch_conv_hopper(problem, g, plan, a.hopper, a.device);
+  return status != GR_OK || plan.splits == 1 ? status : sum_splits<T>(s, a, problem.partial, plan.splits, stream);
+}
+
+// Bytes of its parts. Whether the addresses allow it is not known yet.
+int64_t hopper_split_bytes(const Sizes& s, int32_t dtype, int64_t stream) {
+  HopperGeometry g = tap_geometry(s);
+  if (!is_half(dtype) || hopper_processors(stream) == 0 || !hopper_takes(s, g, {})) return 0;
+  int64_t splits = hopper_plan(g, kMaxSplits).splits;
+  return splits > 1 ? splits * s.weights() * 4 : 0;
+}
+
+template <class T>
 int backward_weight_product(const Sizes& s, const Operands& a, stream_t stream) {
   using Acc = accumulator_t<T>;
   constexpr bool kHalf = sizeof(T) == 2;
+  if constexpr (kHalf) {
+    HopperGeometry g = tap_geometry(s);
+    if (on_hopper(s, a, g)) return backward_weight_hopper<T>(s, a, g, stream);
+  }
   int channels = padded_image(s.cg, kHalf), outputs = padded(s.og, kHalf);
   int64_t scratch = a.scratch;
   PaddedOperand<T> x(pointer<const T>(a.in), s.in_pixels() * s.groups, s.cg, channels, scratch, stream);
@@ -401,7 +488,7 @@ extern "C" int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype
          copy_bytes(int64_t(s.o) * s.taps(), s.cg, padded(s.cg, half));
 }
 
-extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t) {
+extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t stream) {
   Sizes s(*pointer<const gr_conv>(shape));
   if (!s.fits) return 0;
   if (is_depthwise(s)) {
@@ -413,8 +500,9 @@ extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtyp
   bool half = is_half(dtype);
   WeightPlan plan(s);
   int64_t partial = plan.splits > 1 ? plan.splits * s.weights() * sum_bytes(dtype) : 0;
-  return copy_bytes(s.in_pixels() * s.groups, s.cg, padded_image(s.cg, half)) +
-         copy_bytes(s.out_pixels() * s.groups, s.og, padded(s.og, half)) + partial;
+  int64_t portable = copy_bytes(s.in_pixels() * s.groups, s.cg, padded_image(s.cg, half)) +
+                     copy_bytes(s.out_pixels() * s.groups, s.og, padded(s.og, half)) + partial;
+  return std::max(portable, hopper_split_bytes(s, dtype, stream));
 }
 
 extern "C" int gr_conv2d_forward(int64_t x, int64_t w, int64_t bias, int64_t residual, int64_t y, int64_t statistics,
@@ -423,7 +511,7 @@ extern "C" int gr_conv2d_forward(int64_t x, int64_t w, int64_t bias, int64_t res
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
     using T = typename decltype(type)::type;
     if (s.out_pixels() == 0 || s.o == 0) return int(GR_OK);
-    Operands a{x, w, bias, residual, y, statistics, scratch};
+    Operands a{x, w, bias, residual, y, statistics, scratch, hopper_processors(stream), stream};
     return is_depthwise(s) ? forward_depthwise<T>(s, a, stream_of(stream)) : forward_product<T>(s, a, stream_of(stream));
   });
 }
@@ -434,7 +522,7 @@ extern "C" int gr_conv2d_backward_input(int64_t grad_y, int64_t w, int64_t grad_
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
     using T = typename decltype(type)::type;
     if (s.in_pixels() == 0 || s.c == 0) return int(GR_OK);
-    Operands a{grad_y, w, 0, 0, grad_x, 0, scratch};
+    Operands a{grad_y, w, 0, 0, grad_x, 0, scratch, hopper_processors(stream), stream};
     if (!is_depthwise(s)) return backward_input_product<T>(s, a, stream_of(stream));
     return depthwise_backward_input(s, pointer<const T>(grad_y), pointer<const T>(w), epilogue_of<T>(s, a, false),
                                     stream_of(stream));
@@ -447,7 +535,7 @@ extern "C" int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
     using T = typename decltype(type)::type;
     if (s.weights() == 0) return int(GR_OK);
-    Operands a{x, grad_y, 0, 0, grad_w, 0, scratch};
+    Operands a{x, grad_y, 0, 0, grad_w, 0, scratch, hopper_processors(stream), stream};
     if (is_depthwise(s)) return backward_weight_depthwise<T>(s, a, stream_of(stream));
     return backward_weight_product<T>(s, a, stream_of(stream));
   });
