@@ -10,10 +10,14 @@
 //
 // A masked key has the logit -inf. A query that sees nothing keeps the sum 0, which gives out 0 and log_sum_exp -inf. NaN reaches
 // the rows that it belongs to: maxima pass it over, exponentials and sums do not.
+//
+// A Hopper GPU has a kernel of its own for the common cases: attention_hopper_forward.h.
 #include "device/block.h"
 #include "device/ptx/exp2.h"
+#include "kernels/attention_hopper.h"
 #include "kernels/attention_shape.h"
 #include "kernels/attention_simt.h"
+#include "kernels/hopper.h"
 
 namespace gradus {
 namespace {
@@ -324,6 +328,11 @@ extern "C" int gr_attention_forward(int64_t q, int64_t k, int64_t v, int64_t rng
     bool aligned = has_aligned_rows(operands.q) && has_aligned_rows(operands.k) && has_aligned_rows(operands.v);
     if constexpr (sizeof(T) == 2) {
       if (uses_tensor_cores(p) && aligned && has_aligned_rows(operands.out)) {
+        if (is_hopper(stream) && attention_hopper_takes_forward(p, rng)) {
+          AttentionHopperForward<T> hopper{operands.q.data, operands.k.data, operands.v.data, operands.out.data,
+                                           operands.log_sum_exp};
+          return launch_attention_hopper(p, shape, hopper, stream);
+        }
         if (p.dim <= 32) return launch_mma<T, 32>(p, shape, operands, native);
         if (p.dim <= 64) return launch_mma<T, 64>(p, shape, operands, native);
         if (p.dim <= 128) return launch_mma<T, 128>(p, shape, operands, native);

@@ -23,8 +23,6 @@
 #pragma once
 
 #include "device/epilogue.h"
-#include "device/fragments.h"
-#include "device/ptx/matrix.h"
 #include "kernels/matmul_hopper_pipeline.h"
 
 #if GRADUS_SM90A
@@ -32,9 +30,6 @@
 namespace gradus {
 
 constexpr int kConsumerBarrier = 1;  // of the first consumer; the next has the next number
-
-// Byte offset of a chunk in a box.
-GRADUS_DEVICE int box_chunk(int line, int chunk) { return line * 128 + ((chunk ^ (line & 7)) << 4); }
 
 // Columns [32 part, 32 part + 32) of the sums of 64 rows, as float32.
 template <int kSums>
@@ -49,21 +44,6 @@ GRADUS_DEVICE void stage_sums(unsigned char* box, const float (&sum)[kSums], int
       Pack<float, 2> pair{{from[0], from[1]}};
       store_pack(reinterpret_cast<float*>(box + box_chunk(line + 8 * half, 2 * j + lane % 4 / 2) + lane % 2 * 8), pair);
     }
-  }
-}
-
-// Columns [64 part, 64 part + 64) of the sums of 64 rows, as T.
-template <class T, int kSums>
-GRADUS_DEVICE void stage_rounded(unsigned char* box, const float (&sum)[kSums], int part) {
-  int lane = int(threadIdx.x) % 32;
-  int line = int(threadIdx.x) % 128 / 32 * 16 + lane % 16;
-  GRADUS_UNROLL
-  for (int j = 0; j < 8; j += 2) {
-    const float* from = &sum[(8 * part + j) * 4];
-    uint32_t fragment[4];
-    GRADUS_UNROLL
-    for (int i = 0; i < 4; i++) fragment[i] = pack_pair<T>(from[2 * i], from[2 * i + 1]);
-    ptx::stmatrix(box + box_chunk(line, j + lane / 16), fragment);
   }
 }
 

@@ -25,6 +25,7 @@
 #include "device/ptx/registers.h"
 #include "device/ptx/tma.h"
 #include "device/ptx/wgmma.h"
+#include "kernels/hopper.h"
 #include "kernels/matmul_hopper_config.h"
 #include "kernels/matmul_hopper_order.h"
 
@@ -49,24 +50,6 @@ class HopperShared {
     return reinterpret_cast<uint64_t*>(base_ + kBoxes + Config::kStagingBytes);
   }
   unsigned char* base_;
-};
-
-// A place in the ring: the stage, and the parity of the round.
-template <int kStages>
-struct RingPosition {
-  int stage = 0;
-  unsigned round = 0;
-  GRADUS_DEVICE void advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      round ^= 1;
-    }
-  }
-  GRADUS_DEVICE void advance(int slices) {
-    stage += slices;
-    round ^= unsigned(stage / kStages) & 1;
-    stage %= kStages;
-  }
 };
 
 // By one thread, before anyone uses the ring.

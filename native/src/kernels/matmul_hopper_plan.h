@@ -2,21 +2,12 @@
 // since TMA copies whole pieces of 16 bytes, by the alignment of A and B.
 #pragma once
 
+#include "kernels/hopper.h"
 #include "kernels/matmul_hopper_config.h"
 #include "kernels/matmul_plan.h"
 #include "kernels/matmul_tile.h"
 
 namespace gradus {
-
-// Whether the device behind a handle runs code for sm_90a, and the plug-in has it.
-inline bool is_hopper(int64_t stream) {
-#if GRADUS_EMULATED || defined(GRADUS_BUILT_FOR_SM90A)
-  return device_traits(stream).capability == 90;
-#else
-  (void)stream;
-  return false;
-#endif
-}
 
 // A stored operand whose lines and matrices TMA finds at multiples of 16 bytes. The rules are those of cuTensorMapEncodeTiled.
 inline bool tma_reaches(int64_t length, int64_t pitch, int64_t batch, int64_t stride, int bytes) {

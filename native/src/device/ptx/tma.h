@@ -34,6 +34,10 @@ inline void tma_load_3d(void* shared, const tensor_map& map, int x, int y, int z
   int at[3] = {x, y, z};
   model::load(shared, map, at, 3, barrier, 0, site);
 }
+inline void tma_load_4d(void* shared, const tensor_map& map, int x, int y, int z, int w, uint64_t* barrier, Site site = Site::here()) {
+  int at[4] = {x, y, z, w};
+  model::load(shared, map, at, 4, barrier, 0, site);
+}
 inline void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, uint16_t ranks, Site site = Site::here()) {
   int at[2] = {x, y};
   if (ranks == 0) emulator::fail("tma_load_2d_multicast: no rank is named", site);
@@ -66,6 +70,10 @@ inline void tma_store_3d(const tensor_map& map, const void* shared, int x, int y
   int at[3] = {x, y, z};
   emulator::tma_store(&map, emulator::shared_address(shared, site), at, 3, site);
 }
+inline void tma_store_4d(const tensor_map& map, const void* shared, int x, int y, int z, int w, Site site = Site::here()) {
+  int at[4] = {x, y, z, w};
+  emulator::tma_store(&map, emulator::shared_address(shared, site), at, 4, site);
+}
 inline void bulk_load(void* shared, const void* global, unsigned bytes, uint64_t* barrier, Site site = Site::here()) {
   tensor_map map = emulator::linear_map(global, bytes, site);
   int at[1] = {0};
@@ -97,6 +105,10 @@ GRADUS_DEVICE void tma_load_3d(void* shared, const tensor_map& map, int x, int y
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(barrier)) : "memory");
 }
+GRADUS_DEVICE void tma_load_4d(void* shared, const tensor_map& map, int x, int y, int z, int w, uint64_t* barrier, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6];"
+               ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(shared_address(barrier)) : "memory");
+}
 GRADUS_DEVICE void tma_load_2d_multicast(void* shared, const tensor_map& map, int x, int y, uint64_t* barrier, uint16_t ranks, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;"
                ::"r"(shared_address(shared)), "l"(&map), "r"(x), "r"(y), "r"(shared_address(barrier)), "h"(ranks) : "memory");
@@ -125,6 +137,10 @@ GRADUS_DEVICE void tma_store_2d(const tensor_map& map, const void* shared, int x
 GRADUS_DEVICE void tma_store_3d(const tensor_map& map, const void* shared, int x, int y, int z, Site = Site::here()) {
   asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3}], [%4];"
                ::"l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(shared)) : "memory");
+}
+GRADUS_DEVICE void tma_store_4d(const tensor_map& map, const void* shared, int x, int y, int z, int w, Site = Site::here()) {
+  asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%1, %2, %3, %4}], [%5];"
+               ::"l"(&map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(shared_address(shared)) : "memory");
 }
 GRADUS_DEVICE void bulk_load(void* shared, const void* global, unsigned bytes, uint64_t* barrier, Site = Site::here()) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
