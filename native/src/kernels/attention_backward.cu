@@ -12,10 +12,14 @@
 // Traffic: q, k, v, dO, out once and the gradients once; k and v once more for each tile of queries, q and dO for each tile of
 // keys, mostly from L2. Sums are float32 (float64 for float64); P and dS are rounded to the 16-bit type before they are
 // multiplied.
+//
+// A Hopper GPU has kernels of its own in place of the second and third for the common cases: attention_hopper_backward.h.
 #include "device/block.h"
 #include "device/ptx/exp2.h"
 #include "kernels/attention_backward_simt.h"
+#include "kernels/attention_hopper.h"
 #include "kernels/attention_shape.h"
+#include "kernels/hopper.h"
 
 namespace gradus {
 namespace {
@@ -29,22 +33,24 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 
 constexpr int kRowThreads = 256, kRowLanes = 8;
 
-// Eight lanes a row. A query that saw no key gets +inf, which makes all its probabilities 0.
+// Eight lanes a row. A query that saw no key gets +inf, which makes all its probabilities 0, and so do rows that are not there: each
+// head has `pitch` rows, at least as many as queries.
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     attention_backward_rows_kernel(AttentionShape shape, AttentionOperand<const T> grad_out, AttentionOperand<const T> out,
                                    const accumulator_t<T>* log_sum_exp, Pack<accumulator_t<T>, 2>* rows, int64_t n,
-                                   bool aligned) {
+                                   int pitch, bool aligned) {
   using A = accumulator_t<T>;
   constexpr int kPack = kPackSize<T>;
   int lane = int(threadIdx.x) % kRowLanes;
   constexpr int64_t kBlockRows = kRowThreads / kRowLanes;
   for (int64_t first = blockIdx.x * kBlockRows; first < n; first += gridDim.x * kBlockRows) {
     int64_t row = first + threadIdx.x / kRowLanes;
+    auto query = int(row % pitch);
+    auto head = int(row / pitch);
+    bool inside = row < n && query < shape.queries;
     A sum = 0;
-    if (row < n) {
-      auto query = int(row % shape.queries);
-      auto head = int(row / shape.queries);
+    if (inside) {
       const T* x = grad_out.at(head / shape.heads, head % shape.heads).row(query);
       const T* y = out.at(head / shape.heads, head % shape.heads).row(query);
       if (aligned && shape.dim % kPack == 0) {
@@ -61,7 +67,7 @@ __global__ void __launch_bounds__(kRowThreads)
     GRADUS_UNROLL
     for (int distance = kRowLanes / 2; distance > 0; distance /= 2) sum += __shfl_xor_sync(kFullWarp, sum, distance);
     if (row < n && lane == 0) {
-      A saved = log_sum_exp[row];
+      A saved = inside ? log_sum_exp[int64_t(head) * shape.queries + query] : A(-INFINITY);
       store_pack(&rows[row].value[0], Pack<A, 2>{{saved == A(-INFINITY) ? A(INFINITY) : saved * A(kLog2E), sum}});
     }
   }
@@ -382,9 +388,12 @@ int launch_simt(const gr_attention_problem& p, const AttentionShape& shape, cons
 
 using namespace gradus;
 
+// For 16-bit types as much as the Hopper kernels need, on any device.
 extern "C" int64_t gr_attention_backward_scratch(int64_t problem, int32_t dtype, int64_t) {
   const gr_attention_problem& p = *pointer<const gr_attention_problem>(problem);
-  return p.batch * p.heads * p.queries * 2 * (dtype == GR_FLOAT64 ? 8 : 4);
+  bool half = dtype == GR_BFLOAT16 || dtype == GR_FLOAT16;
+  int64_t rows = half ? attention_hopper_pitch(p.queries) : p.queries;
+  return p.batch * p.heads * rows * 2 * (dtype == GR_FLOAT64 ? 8 : 4);
 }
 
 extern "C" int gr_attention_backward(int64_t grad_out, int64_t q, int64_t k, int64_t v, int64_t out, int64_t log_sum_exp,
@@ -415,13 +424,24 @@ extern "C" int gr_attention_backward(int64_t grad_out, int64_t q, int64_t k, int
     auto saved = attention_operand<const T>(out, p.out, p.queries, p.dim);
     bool grad_aligned = has_aligned_rows(operands.grad_out);
     bool aligned = grad_aligned && has_aligned_rows(operands.q) && has_aligned_rows(operands.k) && has_aligned_rows(operands.v);
-    if (int64_t n = p.batch * p.heads * p.queries; n > 0) {
+    bool hopper = false;
+    if constexpr (sizeof(T) == 2) {
+      bool stores = has_aligned_rows(operands.grad_q) && has_aligned_rows(operands.grad_k) && has_aligned_rows(operands.grad_v);
+      hopper = aligned && stores && is_hopper(stream) && attention_hopper_takes_backward(p, rng, queries, grad_k != 0, grad_v != 0);
+    }
+    int64_t pitch = hopper ? attention_hopper_pitch(p.queries) : p.queries;
+    if (int64_t n = p.batch * p.heads * pitch; n > 0) {
       LaunchConfig config = LaunchConfig(blocks_for(n, kRowThreads / kRowLanes), kRowThreads).stream(native);
       int status = finish(GRADUS_LAUNCH((attention_backward_rows_kernel<T>), config, shape, operands.grad_out, saved,
-                                        pointer<const A>(log_sum_exp), rows, n, grad_aligned && has_aligned_rows(saved)));
+                                        pointer<const A>(log_sum_exp), rows, n, int(pitch), grad_aligned && has_aligned_rows(saved)));
       if (status != GR_OK) return status;
     }
     if constexpr (sizeof(T) == 2) {
+      if (hopper) {
+        AttentionHopperBackward<T> gradients{operands.grad_out.data, operands.q.data,      operands.k.data,      operands.v.data,
+                                             operands.grad_q.data,   operands.grad_k.data, operands.grad_v.data, rows};
+        return launch_attention_hopper(p, shape, gradients, stream);
+      }
       bool keys_aligned = has_aligned_rows(operands.grad_k) && has_aligned_rows(operands.grad_v);
       if (uses_tensor_cores(p) && aligned && keys_aligned && has_aligned_rows(operands.grad_q)) {
         if (p.dim <= 32) return launch_mma<T, 32>(p, shape, operands, queries, keys, native);

@@ -1,4 +1,5 @@
 // Attention of bfloat16 on Hopper.
+#include "kernels/attention_hopper_backward.h"
 #include "kernels/attention_hopper_forward.h"
 
 namespace gradus {
@@ -7,6 +8,12 @@ int launch_attention_hopper(const gr_attention_problem& p, const AttentionShape&
                             const AttentionHopperForward<bfloat16>& operands, int64_t stream) {
   return p.dim == 64 ? launch_hopper_forward<bfloat16, 64>(p, shape, operands, stream)
                      : launch_hopper_forward<bfloat16, 128>(p, shape, operands, stream);
+}
+
+int launch_attention_hopper(const gr_attention_problem& p, const AttentionShape& shape,
+                            const AttentionHopperBackward<bfloat16>& operands, int64_t stream) {
+  return p.dim == 64 ? launch_hopper_backward<bfloat16, 64>(p, shape, operands, stream)
+                     : launch_hopper_backward<bfloat16, 128>(p, shape, operands, stream);
 }
 
 }  // namespace gradus

@@ -190,43 +190,41 @@ class HopperForwardConsumer {
   static constexpr int kLogits = Config::kKeys / 2;
 
   // s = q k^T, issued.
-  GRADUS_DEVICE void issue_logits(float (&s)[kLogits], uint64_t q, uint64_t k) const {
+  GRADUS_DEVICE void issue_logits(float (&s)[kLogits], uint32_t q, uint32_t k) const {
     GRADUS_UNROLL
     for (int step = 0; step < Config::kDim / 16; step++) {
-      ptx::wgmma<Config::kKeys, T>(s, q + Queries::columns16(step), k + Keys::columns16(step), step > 0);
+      ptx::wgmma<Config::kKeys, T>(s, Queries::columns16(q, step), Keys::columns16(k, step), step > 0);
     }
     ptx::wgmma_commit();
   }
 
-  // out += P v, or = where nothing was summed yet; issued.
-  GRADUS_DEVICE void issue_values(float (&out)[Config::kDim / 2], const uint32_t (&p)[kLogits / 8][4], uint64_t v, bool adds) const {
+  // out += P v, issued.
+  GRADUS_DEVICE void issue_values(float (&out)[Config::kDim / 2], const uint32_t (&p)[kLogits / 8][4], uint32_t v) const {
     GRADUS_UNROLL
     for (int step = 0; step < Config::kKeys / 16; step++) {
-      ptx::wgmma_a_registers<Config::kDim, T, true>(out, p[step], v + Keys::rows16(step), adds || step > 0);
+      ptx::wgmma_a_registers<Config::kDim, T, true>(out, p[step], Keys::rows16(v, step), true);
     }
     ptx::wgmma_commit();
   }
 
   GRADUS_DEVICE void attend(const HopperForwardUnit& unit, int row, OnlineSoftmax& softmax, float (&out)[Config::kDim / 2]) {
     constexpr int kBoth = kConsumers * kWarpgroup;
-    if (unit.tiles == 0) {
-      GRADUS_UNROLL
-      for (int i = 0; i < Config::kDim / 2; i++) out[i] = 0;
-      return;
-    }
+    GRADUS_UNROLL
+    for (int i = 0; i < Config::kDim / 2; i++) out[i] = 0;
+    if (unit.tiles == 0) return;
     const AttentionShape& shape = arguments_.shape;
     auto logit_scale = float(shape.logit_scale);
     int warp_row = row + int(threadIdx.x) % kWarpgroup / 32 * 16;
-    uint64_t q = Queries::along_columns(shared_.q(), 64 * consumer_);
-    uint64_t k = Keys::along_columns(shared_.k(0)), v = Keys::along_rows(shared_.v(0));
-    constexpr uint64_t kStage = Keys::kBytes / 16;
+    uint32_t q = Queries::along_columns(shared_.q(), 64 * consumer_);
+    uint32_t k = Keys::along_columns(shared_.k(0)), v = Keys::along_rows(shared_.v(0));
+    constexpr uint32_t kStage = Keys::kBytes / 16;
     float s[kLogits], rescale[2];
     uint32_t p[kLogits / 8][4];
 
     ptx::mbarrier_wait(shared_.q_full(), q_at_.round);
     ptx::mbarrier_wait(shared_.k_full(at_.stage), at_.round);
     ptx::wgmma_fence();
-    issue_logits(s, q, k + uint64_t(at_.stage) * kStage);
+    issue_logits(s, q, k + uint32_t(at_.stage) * kStage);
     ptx::wgmma_wait<0>();
     ptx::wgmma_results(s);
     warp_arrives(shared_.k_empty(at_.stage));
@@ -241,10 +239,10 @@ class HopperForwardConsumer {
       ptx::mbarrier_wait(shared_.k_full(at_.stage), at_.round);
       ptx::barrier_sync(kTurnBarrier + consumer_, kBoth);  // the other has issued its products
       ptx::wgmma_fence();
-      issue_logits(s, q, k + uint64_t(at_.stage) * kStage);
+      issue_logits(s, q, k + uint32_t(at_.stage) * kStage);
       ptx::mbarrier_wait(shared_.v_full(before.stage), before.round);
       ptx::wgmma_fence();
-      issue_values(out, p, v + uint64_t(before.stage) * kStage, tile > 1);
+      issue_values(out, p, v + uint32_t(before.stage) * kStage);
       ptx::barrier_arrive(kTurnBarrier + 1 - consumer_, kBoth);
       ptx::wgmma_wait<1>();  // the logits are there; the values may still be summed
       ptx::wgmma_results(s);
@@ -263,7 +261,7 @@ class HopperForwardConsumer {
 
     ptx::mbarrier_wait(shared_.v_full(at_.stage), at_.round);
     ptx::wgmma_fence();
-    issue_values(out, p, v + uint64_t(at_.stage) * kStage, unit.tiles > 1);
+    issue_values(out, p, v + uint32_t(at_.stage) * kStage);
     ptx::wgmma_wait<0>();
     ptx::wgmma_results(out);
     warp_arrives(shared_.v_empty(at_.stage));

@@ -28,18 +28,26 @@ struct HopperTileOf {
   static constexpr int kPanels = Dim / 64;
   static constexpr int kPanelBytes = Rows * 128, kBytes = kPanels * kPanelBytes;
   static_assert(Dim % 64 == 0 && Rows % 8 == 0 && Rows <= 256, "whole panels, of whole periods of the swizzle, each a box of TMA");
-  // To descriptors, which count in 16 bytes: 16 columns further, 16 rows further.
-  static GRADUS_DEVICE uint64_t columns16(int step) { return uint64_t(step / 4 * kPanelBytes + step % 4 * 32) / 16; }
-  static GRADUS_DEVICE uint64_t rows16(int step) { return uint64_t(step * 16 * 128) / 16; }
 
 #if GRADUS_SM90A
-  // Of the rows from `row` on, a multiple of 8, summed over columns.
-  static GRADUS_DEVICE uint64_t along_columns(const unsigned char* tile, int row = 0) {
-    return ptx::matrix_descriptor(ptx::shared_address(tile + row * 128), 16, 1024, ptx::MatrixSwizzle::bytes128);
+  // How wgmma finds rows from `row` on, a multiple of 8, summing over columns; and columns, summing over rows: the lower halves of matrix
+  // descriptors. The upper half is the same for all and known to the compiler, which saves registers.
+  static GRADUS_DEVICE uint32_t along_columns(const unsigned char* tile, int row = 0) {
+    return uint32_t(ptx::matrix_descriptor(ptx::shared_address(tile + row * 128), 16, 0, ptx::MatrixSwizzle::none));
   }
-  // Of the columns, summed over rows.
-  static GRADUS_DEVICE uint64_t along_rows(const unsigned char* tile) {
-    return ptx::matrix_descriptor(ptx::shared_address(tile), kPanelBytes, 1024, ptx::MatrixSwizzle::bytes128);
+  static GRADUS_DEVICE uint32_t along_rows(const unsigned char* tile) {
+    return uint32_t(ptx::matrix_descriptor(ptx::shared_address(tile), kPanelBytes, 0, ptx::MatrixSwizzle::none));
+  }
+  // Their 16 columns, or rows, number `step`.
+  static GRADUS_DEVICE uint64_t columns16(uint32_t lower, int step) {
+    return descriptor(lower + uint32_t(step / 4 * kPanelBytes + step % 4 * 32) / 16);
+  }
+  static GRADUS_DEVICE uint64_t rows16(uint32_t lower, int step) { return descriptor(lower + uint32_t(step * 16 * 128) / 16); }
+
+ private:
+  static GRADUS_DEVICE uint64_t descriptor(uint32_t lower) {
+    constexpr uint32_t kEightRows = 8 * 128;
+    return ptx::matrix_descriptor(0, 0, kEightRows, ptx::MatrixSwizzle::bytes128) | lower;
   }
 #endif
 };

@@ -47,6 +47,20 @@ void check_forward(const AttentionCase& c, double units = kUnits<T>) {
   if (failed()) print(c);
 }
 
+template <class T>
+void check_backward(const AttentionCase& c, double units = kUnits<T>) {
+  Capability hopper(90);
+  AttentionOperands<T> o(c);
+  CHECK(gradus::attention_hopper_takes_backward(o.problem, 0, true, true, true));
+  CALL(o.forward());
+  CALL(o.backward());
+  AttentionResult expected = attention_reference(o);
+  check_rows("grad_q", o.grad_q, expected.grad_q, expected.grad_q_terms, c, units);
+  check_rows("grad_k", o.grad_k, expected.grad_k, expected.grad_k_terms, c, units);
+  check_rows("grad_v", o.grad_v, expected.grad_v, expected.grad_v_terms, c, units);
+  if (failed()) print(c);
+}
+
 }  // namespace
 
 TEST(hopper_forward_sizes) {
@@ -135,21 +149,128 @@ TEST(hopper_takes) {
   CHECK(gradus::attention_hopper_takes_forward(p, 0));
 }
 
+TEST(hopper_backward_sizes) {
+  for (int64_t n : {1, 7, 65, 130}) check_backward<bfloat16>(sizes(n, n, 64));
+  check_backward<bfloat16>(sizes(1, 1, 128));
+  check_backward<bfloat16>(sizes(70, 129, 128));
+  check_backward<float16>(sizes(129, 33, 64));
+  check_backward<float16>(sizes(9, 140, 128));
+}
+
+// More tiles than stages in both directions, and more units than blocks.
+TEST(hopper_backward_rounds) {
+  check_backward<bfloat16>(sizes(3, 520, 64));
+  check_backward<bfloat16>(sizes(330, 3, 64));
+  check_backward<bfloat16>(sizes(3, 300, 128));
+  check_backward<bfloat16>(sizes(270, 3, 128));
+  AttentionCase c = sizes(190, 260, 64, true);
+  c.heads = 5;
+  check_backward<float16>(c);
+}
+
+TEST(hopper_backward_masks) {
+  for (int64_t window : {0, 5}) {
+    AttentionCase c = sizes(140, 140, 64, true);
+    c.window = window;
+    check_backward<bfloat16>(c);
+    c.queries = 20;
+    check_backward<bfloat16>(c);
+    c.queries = 270, c.keys = 66;  // the first 204 queries see no key: a whole tile of them
+    check_backward<bfloat16>(c);
+    c.causal = false;
+    if (window > 0) {
+      check_backward<bfloat16>(c);
+      c.queries = 20, c.keys = 300;  // the first 276 keys are seen by nobody: two whole tiles of them
+      check_backward<bfloat16>(c);
+    }
+  }
+  check_backward<float16>(sizes(140, 130, 128, true));
+}
+
+TEST(hopper_backward_heads) {
+  AttentionCase c = sizes(33, 40, 64, true);
+  c.batch = 2, c.heads = 6, c.kv_heads = 2;
+  check_backward<bfloat16>(c);
+  c.storage = Storage::heads_inner;
+  check_backward<bfloat16>(c);
+  c.dim = 128;
+  check_backward<float16>(c);
+}
+
+TEST(hopper_backward_large_logits) {
+  AttentionCase c = sizes(40, 150, 64);
+  c.scale = 10;
+  c.magnitude = 2;
+  check_backward<bfloat16>(c);
+}
+
+// Each gradient alone is what it is beside the others, and what is not asked for is left as it is.
+TEST(hopper_backward_absent_gradients) {
+  Capability hopper(90);
+  AttentionOperands<bfloat16> all(sizes(20, 30, 64));
+  CALL(all.forward());
+  CALL(all.backward());
+  Array<uint8_t> scratch(gr_attention_backward_scratch(all.problem_address(), Array<bfloat16>::dtype(), 0));
+  for (int wanted = 0; wanted < 3; wanted++) {
+    Array<bfloat16> q(all.q.size(), -7), k(all.k.size(), -7), v(all.k.size(), -7);
+    CALL(all.backward(wanted == 0 ? q.address() : 0, wanted == 1 ? k.address() : 0, wanted == 2 ? v.address() : 0,
+                      scratch.address(), scratch.bytes()));
+    for (int64_t i = 0; i < q.size(); i++) CHECK(q[i] == (wanted == 0 ? all.grad_q[i] : -7));
+    for (int64_t i = 0; i < k.size(); i++) CHECK(k[i] == (wanted == 1 ? all.grad_k[i] : -7));
+    for (int64_t i = 0; i < v.size(); i++) CHECK(v[i] == (wanted == 2 ? all.grad_v[i] : -7));
+  }
+}
+
+// Dropout sends both directions to the portable kernels.
+TEST(hopper_dropout) {
+  Capability hopper(90);
+  AttentionCase c = sizes(20, 40, 64);
+  c.dropout = 0.3;
+  AttentionOperands<bfloat16> o(c);
+  CALL(o.forward());
+  CALL(o.backward());
+  AttentionResult expected = attention_reference(o);
+  check_rows("out", o.out, expected.out, expected.out_terms, c, kUnits<bfloat16>);
+  check_rows("grad_k", o.grad_k, expected.grad_k, expected.grad_k_terms, c, kUnits<bfloat16>);
+}
+
 #if GRADUS_EMULATED
+// What forward leaves fits backward by other kernels, either way round.
+TEST(hopper_and_portable_fit) {
+  AttentionCase c = sizes(100, 90, 64, true);
+  for (int forward : {80, 90}) {
+    AttentionOperands<bfloat16> o(c);
+    {
+      Capability device(forward);
+      CALL(o.forward());
+    }
+    Capability device(forward == 80 ? 90 : 80);
+    CALL(o.backward());
+    AttentionResult expected = attention_reference(o);
+    check_rows("grad_q", o.grad_q, expected.grad_q, expected.grad_q_terms, c, kUnits<bfloat16>);
+    check_rows("grad_k", o.grad_k, expected.grad_k, expected.grad_k_terms, c, kUnits<bfloat16>);
+    check_rows("grad_v", o.grad_v, expected.grad_v, expected.grad_v_terms, c, kUnits<bfloat16>);
+  }
+}
+
 // The same bits in every order of threads and blocks.
-TEST(hopper_forward_deterministic) {
+TEST(hopper_deterministic) {
   using gradus::emulator::Order;
   Capability hopper(90);
   AttentionCase c = sizes(140, 150, 64, true);
   c.heads = 3;
   AttentionOperands<bfloat16> first(c);
   CALL(first.forward());
+  CALL(first.backward());
   gradus::emulator::Options saved = gradus::emulator::options();
   for (Order order : {Order::reverse, Order::random}) {
     gradus::emulator::options().order = order;
     AttentionOperands<bfloat16> o(c);
     CALL(o.forward());
+    CALL(o.backward());
     for (int64_t i = 0; i < o.out.size(); i++) CHECK(o.out[i] == first.out[i]);
+    for (int64_t i = 0; i < o.grad_q.size(); i++) CHECK(o.grad_q[i] == first.grad_q[i]);
+    for (int64_t i = 0; i < o.grad_k.size(); i++) CHECK(o.grad_k[i] == first.grad_k[i] && o.grad_v[i] == first.grad_v[i]);
     for (int64_t i = 0; i < o.log_sum_exp.size(); i++) CHECK(o.log_sum_exp[i] == first.log_sum_exp[i]);
   }
   gradus::emulator::options() = saved;
