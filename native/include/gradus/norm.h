@@ -6,7 +6,8 @@
  * gradients with address 0 are not computed.
  *
  * Statistics are merged from means and sums of squared distances, never E[x^2] - E[x]^2. Sums have an order that depends on the
- * shape (and on whether addresses are multiples of 16 bytes) alone. A column with an infinity has NaN statistics.
+ * shape (and on whether addresses are multiples of 16 bytes) alone, in batch normalisation's training also on the device's model,
+ * which says what can be kept on the chip. A column with an infinity has NaN statistics.
  *
  * Scratch memory is aligned to 16 bytes; gr_<function>_scratch gives its size for any choice of optional operands.
  */
@@ -35,7 +36,7 @@ int gr_batch_norm_apply(int64_t x, int64_t mean, int64_t inv_std, int64_t weight
                         int64_t mask, int64_t rows, int64_t channels, int32_t activation, int32_t dtype, int32_t weight_dtype,
                         int32_t bias_dtype, int64_t stream);
 
-/* gr_batch_norm_statistics, then gr_batch_norm_apply: a step of training. */
+/* gr_batch_norm_statistics, then gr_batch_norm_apply: a step of training. x is read once where it can be kept on the chip. */
 int gr_batch_norm_forward(int64_t x, int64_t weight, int64_t bias, int64_t residual, int64_t y, int64_t mask, int64_t mean,
                           int64_t inv_std, int64_t running_mean, int64_t running_var, int64_t scratch, int64_t scratch_bytes,
                           int64_t rows, int64_t channels, double momentum, double eps, int32_t activation, int32_t dtype,

@@ -31,6 +31,8 @@ Statistics statistics();
 
 // Multiprocessors that launchers see. Few, so that a persistent block gets several tiles of a small problem.
 constexpr int kProcessors = 4;
+// Shared memory of a block that launchers see. Little, so that what is kept there is soon too large; kernels may take 227 KiB.
+constexpr int kSharedMemory = 96 * 1024;
 
 constexpr int kSuccess = 0;
 constexpr int kInvalidLaunch = 1;

@@ -33,14 +33,16 @@ inline stream_t stream_of(int64_t handle) {
 
 // What launchers may ask of the device behind a handle.
 struct DeviceTraits {
-  int capability;  // 10 major + minor
-  int processors;  // streaming multiprocessors
+  int capability;     // 10 major + minor
+  int processors;     // streaming multiprocessors
+  int shared_memory;  // bytes of the largest block
+  bool cooperative;   // whether a grid may synchronise
 };
 
 inline DeviceTraits device_traits(int64_t handle) {
 #if GRADUS_EMULATED
   (void)handle;
-  return {emulator::options().capability, emulator::kProcessors};
+  return {emulator::options().capability, emulator::kProcessors, emulator::kSharedMemory, true};
 #else
   stream_of(handle);
   static thread_local int known = -1;
@@ -52,7 +54,11 @@ inline DeviceTraits device_traits(int64_t handle) {
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     cudaDeviceGetAttribute(&traits.processors, cudaDevAttrMultiProcessorCount, device);
+    int cooperative = 0;
+    cudaDeviceGetAttribute(&traits.shared_memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
     traits.capability = 10 * major + minor;
+    traits.cooperative = cooperative != 0;
     known = device;
   }
   return traits;

@@ -1,7 +1,8 @@
 // Launchers of batch, group and instance normalisation; the kernels and their method are in norm_columns.h. All three are one
-// problem: a batch of matrices, normalised over rows and groups of neighbouring channels. Batch normalisation has one matrix.
+// problem: a batch of matrices, normalised over rows and groups of neighbouring channels. Batch normalisation has one matrix; in
+// training the kernels of norm_resident.h do it where what they read fits on the chip.
 #include "gradus/norm.h"
-#include "kernels/norm_columns.h"
+#include "kernels/norm_resident.h"
 
 namespace gradus {
 namespace {
@@ -163,6 +164,23 @@ int check_rows(int64_t rows) {
              : failed(GR_ERROR, "[batchNorm] " + std::to_string(rows) + " values per channel have no variance: give at least 2");
 }
 
+bool known(int32_t activation) { return activation == GR_ACTIVATION_NONE || activation == GR_ACTIVATION_RELU; }
+
+// Of the kernels on the chip where they are chosen, and of the others, which unaligned operands need.
+template <class T>
+int64_t forward_scratch(const Extent& e, int64_t stream) {
+  ResidentPlan plan{};
+  int64_t bytes = MomentsScratch<T>(e, 0).parts.bytes();
+  return plan_resident<T, 1>(e.rows, e.channels, stream, plan) ? std::max(bytes, resident_scratch<T>(plan)) : bytes;
+}
+
+template <class T>
+int64_t backward_scratch(const Extent& e, int64_t stream) {
+  ResidentPlan plan{};
+  int64_t bytes = BackwardScratch<T>(e, 0).parts.bytes();
+  return plan_resident<T, 2>(e.rows, e.channels, stream, plan) ? std::max(bytes, resident_scratch<T>(plan)) : bytes;
+}
+
 template <class F>
 int64_t scratch_bytes(const Extent& e, int32_t dtype, F&& bytes_of) {
   int64_t bytes = 0;
@@ -171,9 +189,6 @@ int64_t scratch_bytes(const Extent& e, int32_t dtype, F&& bytes_of) {
 }
 int64_t statistics_scratch(const Extent& e, int32_t dtype) {
   return scratch_bytes(e, dtype, [&](auto type) { return MomentsScratch<typename decltype(type)::type>(e, 0).parts.bytes(); });
-}
-int64_t backward_scratch(const Extent& e, int32_t dtype) {
-  return scratch_bytes(e, dtype, [&](auto type) { return BackwardScratch<typename decltype(type)::type>(e, 0).parts.bytes(); });
 }
 
 }  // namespace
@@ -185,12 +200,14 @@ extern "C" int64_t gr_batch_norm_statistics_scratch(int64_t rows, int64_t channe
   return statistics_scratch({1, rows, channels, channels}, dtype);
 }
 
-extern "C" int64_t gr_batch_norm_forward_scratch(int64_t rows, int64_t channels, int32_t dtype, int64_t) {
-  return statistics_scratch({1, rows, channels, channels}, dtype);
+extern "C" int64_t gr_batch_norm_forward_scratch(int64_t rows, int64_t channels, int32_t dtype, int64_t stream) {
+  Extent e{1, rows, channels, channels};
+  return scratch_bytes(e, dtype, [&](auto type) { return forward_scratch<typename decltype(type)::type>(e, stream); });
 }
 
-extern "C" int64_t gr_batch_norm_backward_scratch(int64_t rows, int64_t channels, int32_t dtype, int64_t) {
-  return backward_scratch({1, rows, channels, channels}, dtype);
+extern "C" int64_t gr_batch_norm_backward_scratch(int64_t rows, int64_t channels, int32_t dtype, int64_t stream) {
+  Extent e{1, rows, channels, channels};
+  return scratch_bytes(e, dtype, [&](auto type) { return backward_scratch<typename decltype(type)::type>(e, stream); });
 }
 
 extern "C" int64_t gr_group_norm_forward_scratch(int64_t samples, int64_t positions, int64_t channels, int64_t groups,
@@ -200,7 +217,8 @@ extern "C" int64_t gr_group_norm_forward_scratch(int64_t samples, int64_t positi
 
 extern "C" int64_t gr_group_norm_backward_scratch(int64_t samples, int64_t positions, int64_t channels, int64_t groups,
                                                   int32_t dtype, int64_t) {
-  return backward_scratch({samples, positions, channels, groups}, dtype);
+  Extent e{samples, positions, channels, groups};
+  return scratch_bytes(e, dtype, [&](auto type) { return BackwardScratch<typename decltype(type)::type>(e, 0).parts.bytes(); });
 }
 
 extern "C" int gr_batch_norm_statistics(int64_t x, int64_t mean, int64_t inv_std, int64_t running_mean, int64_t running_var,
@@ -251,7 +269,7 @@ extern "C" int gr_batch_norm_apply(int64_t x, int64_t mean, int64_t inv_std, int
                                    int32_t weight_dtype, int32_t bias_dtype, int64_t stream) {
   Extent e{1, rows, channels, channels};
   if (e.elements() == 0) return GR_OK;
-  if (!e.supported() || activation < GR_ACTIVATION_NONE || activation > GR_ACTIVATION_RELU) return GR_UNSUPPORTED;
+  if (!e.supported() || !known(activation)) return GR_UNSUPPORTED;
   return with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     using A = accumulator_t<T>;
@@ -273,11 +291,47 @@ extern "C" int gr_batch_norm_forward(int64_t x, int64_t weight, int64_t bias, in
                                      int64_t scratch_bytes, int64_t rows, int64_t channels, double momentum, double eps,
                                      int32_t activation, int32_t dtype, int32_t weight_dtype, int32_t bias_dtype,
                                      int32_t running_dtype, int64_t stream) {
-  int status = gr_batch_norm_statistics(x, mean, inv_std, running_mean, running_var, scratch, scratch_bytes, rows, channels,
-                                        momentum, eps, dtype, running_dtype, stream);
-  if (status != GR_OK) return status;
-  return gr_batch_norm_apply(x, mean, inv_std, weight, bias, residual, y, mask, rows, channels, activation, dtype, weight_dtype,
-                             bias_dtype, stream);
+  Extent e{1, rows, channels, channels};
+  if (channels == 0) return GR_OK;
+  if (!e.supported() || !known(activation)) return GR_UNSUPPORTED;
+  if (int status = check_rows(rows); status != GR_OK) return status;
+  return with_floating(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    using A = accumulator_t<T>;
+    int64_t needed = forward_scratch<T>(e, stream);
+    if (scratch_bytes < needed) return too_little_scratch("batchNorm", needed, scratch_bytes);
+    NormApply<T> apply{};
+    apply.x = pointer<const T>(x);
+    apply.mean = pointer<const A>(mean);
+    apply.inv_std = pointer<const A>(inv_std);
+    apply.residual = pointer<const T>(residual);
+    apply.y = pointer<T>(y);
+    apply.mask = pointer<uint8_t>(mask);
+    apply.relu = activation == GR_ACTIVATION_RELU;
+    WeightsOut moved_mean{}, moved_var{};
+    if (!typed<T>(weight, weight_dtype, apply.weight) || !typed<T>(bias, bias_dtype, apply.bias) ||
+        !typed<T>(running_mean, running_dtype, moved_mean) || !typed<T>(running_var, running_dtype, moved_var)) {
+      return int(GR_UNSUPPORTED);
+    }
+    ResidentPlan plan{};
+    if constexpr (sizeof(T) != 8) {
+      if (all_aligned(apply.x, apply.y, apply.residual) && plan_resident<T, 1>(rows, channels, stream, plan)) {
+        return launch_resident<T>({apply, pointer<A>(mean), pointer<A>(inv_std), moved_mean, moved_var, A(momentum),
+                                   A(1 - momentum), A(eps), pointer<A>(scratch)},
+                                  plan, stream);
+      }
+    }
+    MomentsTotal<T> total{};
+    total.mean = pointer<A>(mean);
+    total.inv_std = pointer<A>(inv_std);
+    total.running_mean = moved_mean;
+    total.running_var = moved_var;
+    total.keep = A(1 - momentum);
+    total.momentum = A(momentum);
+    total.eps = A(eps);
+    int status = launch_statistics<T>(e, apply.x, total, scratch, stream);
+    return status != GR_OK ? status : launch_apply<T>(e, apply, stream);
+  });
 }
 
 extern "C" int gr_batch_norm_backward(int64_t grad_y, int64_t x, int64_t y, int64_t mask, int64_t mean, int64_t inv_std,
@@ -291,7 +345,7 @@ extern "C" int gr_batch_norm_backward(int64_t grad_y, int64_t x, int64_t y, int6
   return with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     using A = accumulator_t<T>;
-    int64_t needed = BackwardScratch<T>(e, 0).parts.bytes();
+    int64_t needed = backward_scratch<T>(e, stream);
     if (scratch_bytes < needed) return too_little_scratch("batchNorm", needed, scratch_bytes);
     NormGradient<T> p{};
     p.gradient = {pointer<const T>(grad_y), pointer<const T>(mask != 0 ? 0 : y), pointer<const uint8_t>(mask)};
@@ -304,6 +358,13 @@ extern "C" int gr_batch_norm_backward(int64_t grad_y, int64_t x, int64_t y, int6
     if (!typed<T>(weight, weight_dtype, p.weight) || !typed<T>(grad_weight, weight_dtype, out_weight) ||
         !typed<T>(grad_bias, bias_dtype, out_bias)) {
       return int(GR_UNSUPPORTED);
+    }
+    ResidentPlan plan{};
+    if constexpr (sizeof(T) != 8) {
+      if (training != 0 && grad_x != 0 && all_aligned(p.gradient.grad_y, p.gradient.y, p.x, p.grad_x, p.grad_residual) &&
+          plan_resident<T, 2>(rows, channels, stream, plan)) {
+        return launch_resident<T>({p, out_weight, out_bias, pointer<A>(scratch)}, plan, stream);
+      }
     }
     return launch_backward<T>(e, p, out_weight, out_bias, training != 0, scratch, stream);
   });

@@ -6,7 +6,7 @@
 // partial result per block and column in scratch memory, merged by a second kernel. Memory traffic per element: forward one read
 // for the statistics, one read and one write to apply them; backward two reads for the sums, two reads and one write for gradX
 // (one read more in each for a ReLU mask taken from y). The second pass goes backwards through memory, where the first one ended:
-// what the L2 cache still holds is not read again.
+// what the L2 cache still holds is not read again. norm_resident.h has kernels for batch normalisation that read everything once.
 // Source: Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 4(3), 1962.
 #pragma once
 
@@ -23,6 +23,20 @@ constexpr int kPassLines = sizeof(T) == 2 ? 2 : 1;
 // Blocks per multiprocessor that the passes leave registers for: enough loads in flight to hide the memory's latency.
 template <class T>
 constexpr int kPassBlocks = sizeof(T) == 8 ? 1 : 3;
+
+// Welford's update of eight columns' means and sums of squared distances.
+template <class T, class A>
+GRADUS_DEVICE void take_moments(const Octet<T>& in, A& count, A (&mean)[kOctet], A (&squares)[kOctet]) {
+  count += A(1);
+  A part = share(A(1), count);
+  GRADUS_UNROLL
+  for (int j = 0; j < kOctet; j++) {
+    A value = to_float(in.get(j));
+    A distance = value - mean[j];
+    mean[j] += distance * part;
+    squares[j] += distance * (value - mean[j]);
+  }
+}
 
 // Mean and sum of squared distances of every column over the whole lines of a block; [batch, splits, width] each.
 template <class T, bool Aligned>
@@ -45,15 +59,7 @@ __global__ void __launch_bounds__(kColumnThreads)
       GRADUS_UNROLL
       for (int u = 0; u < kLines; u++) {
         if (line + u * t.slots >= t.lines) break;
-        count += A(1);
-        A part = share(A(1), count);
-        GRADUS_UNROLL
-        for (int j = 0; j < kOctet; j++) {
-          A value = to_float(in[u].get(j));
-          A distance = value - mean[j];
-          mean[j] += distance * part;
-          squares[j] += distance * (value - mean[j]);
-        }
+        take_moments(in[u], count, mean, squares);
       }
     }
   }
@@ -170,8 +176,28 @@ GRADUS_DEVICE ColumnIndex column_index(const ColumnPlace& at, const ColumnTiles&
 GRADUS_DEVICE void store_mask(uint8_t* mask, int64_t element, int64_t elements, unsigned bits) {
   mask[element / 8] = uint8_t(bits);
   if (element + kOctet >= elements) {
+    GRADUS_ROLLED
     for (int64_t i = element / 8 + 1; i < (elements + 31) / 32 * 4; i++) mask[i] = 0;
   }
+}
+
+// Eight elements of y; bit j of `positive` says whether the j-th is above 0.
+template <class T, class A>
+GRADUS_DEVICE Octet<T> normalized(const NormApply<T>& p, const Octet<T>& in, const Octet<T>& add, const A (&mean)[kOctet],
+                                  const A (&scale)[kOctet], const A (&shift)[kOctet], unsigned& positive) {
+  Octet<T> out;
+  out.set_zero();
+  positive = 0;
+  GRADUS_UNROLL
+  for (int j = 0; j < kOctet; j++) {
+    A value = (to_float(in.get(j)) - mean[j]) * scale[j] + shift[j];
+    if (p.residual != nullptr) value += to_float(add.get(j));
+    if (p.relu && value <= A(0)) value = A(0);  // NaN stays
+    T rounded = from_accumulator<T>(value);
+    out.set(j, rounded);
+    if (to_float(rounded) > A(0)) positive |= 1u << j;
+  }
+  return out;
 }
 
 template <class T, bool Aligned>
@@ -208,18 +234,8 @@ __global__ void __launch_bounds__(kColumnThreads, kPassBlocks<T>) norm_apply_ker
     for (int u = 0; u < kLines; u++) {
       if (element[u] >= t.elements) break;
       int64_t count = t.elements - element[u];
-      Octet<T> out;
-      out.set_zero();
-      unsigned positive = 0;
-      GRADUS_UNROLL
-      for (int j = 0; j < kOctet; j++) {
-        A value = (to_float(in[u].get(j)) - mean[j]) * scale[j] + shift[j];
-        if (p.residual != nullptr) value += to_float(add[u].get(j));
-        if (p.relu && value <= A(0)) value = A(0);  // NaN stays
-        T rounded = from_accumulator<T>(value);
-        out.set(j, rounded);
-        if (to_float(rounded) > A(0)) positive |= 1u << j;
-      }
+      unsigned positive;
+      Octet<T> out = normalized(p, in[u], add[u], mean, scale, shift, positive);
       store_octet<Aligned>(p.y + base + element[u], out, count);
       if (count < kOctet) positive &= (1u << count) - 1;
       if (p.mask != nullptr) store_mask(p.mask, element[u], t.elements, positive);
@@ -246,13 +262,18 @@ struct GradientOctet {
 };
 
 template <bool Aligned, class T>
-GRADUS_DEVICE void load_gradient(const MaskedGradient<T>& p, int64_t element, int64_t count, GradientOctet<T>& out) {
-  out.grad = load_octet<Aligned>(p.grad_y + element, count);
+GRADUS_DEVICE void load_masking(const MaskedGradient<T>& p, int64_t element, int64_t count, GradientOctet<T>& out) {
   if (p.mask != nullptr) {
     out.mask = p.mask[element / 8];
   } else if (p.y != nullptr) {
     out.y = load_octet<Aligned>(p.y + element, count);
   }
+}
+
+template <bool Aligned, class T>
+GRADUS_DEVICE void load_gradient(const MaskedGradient<T>& p, int64_t element, int64_t count, GradientOctet<T>& out) {
+  out.grad = load_octet<Aligned>(p.grad_y + element, count);
+  load_masking<Aligned>(p, element, count, out);
 }
 
 template <class T>
@@ -266,6 +287,17 @@ GRADUS_DEVICE Octet<T> masked(const MaskedGradient<T>& p, const GradientOctet<T>
     for (int j = 0; j < kOctet; j++) out.keep_if(j, to_float(in.y.get(j)) > 0);
   }
   return out;
+}
+
+template <class T, class A>
+GRADUS_DEVICE void take_gradient(const Octet<T>& grad, const Octet<T>& x, const A (&mean)[kOctet], A (&sum)[kOctet],
+                                 A (&along)[kOctet]) {
+  GRADUS_UNROLL
+  for (int j = 0; j < kOctet; j++) {
+    A value = to_float(grad.get(j));
+    sum[j] += value;
+    along[j] += value * (to_float(x.get(j)) - mean[j]);
+  }
 }
 
 // sum(g) and sum(g (x - mean) invStd) of every column over the lines of a block, [batch, splits, width] each; the masked g is
@@ -312,12 +344,7 @@ __global__ void __launch_bounds__(kColumnThreads, kPassBlocks<T>) column_gradien
         if (left <= 0) break;
         Octet<T> grad = masked(p.gradient, g[u]);
         if (p.grad_residual != nullptr) store_octet<Aligned>(p.grad_residual + base + element, grad, left);
-        GRADUS_UNROLL
-        for (int j = 0; j < kOctet; j++) {  // elements past the last one are 0 and change nothing
-          A value = to_float(grad.get(j));
-          sum[j] += value;
-          along[j] += value * (to_float(x[u].get(j)) - mean[j]);
-        }
+        take_gradient(grad, x[u], mean, sum, along);  // elements past the last one are 0 and change nothing
       }
     }
   }
@@ -375,29 +402,50 @@ struct NormGradient {
   int group_size;
 };
 
+// gradX of a column = scale g + tilt (x - mean) + shift. With 16-bit x the mean goes into the shift, which saves registers: what is
+// lost where the mean is large is far below the rounding of x itself.
+template <class T>
+struct GradientLine {
+  using A = accumulator_t<T>;
+  static constexpr bool kShifted = sizeof(T) == 2;
+  A mean, scale, tilt, shift;
+
+  GRADUS_DEVICE void lean(A level, A slope, A about) {
+    mean = kShifted ? A(0) : about;
+    tilt = -slope;
+    shift = -level;
+    if (kShifted) shift -= tilt * about;
+  }
+  GRADUS_DEVICE A at(A grad, A x) const { return scale * grad + (tilt * (x - (kShifted ? A(0) : mean)) + shift); }
+};
+
+template <class T>
+GRADUS_DEVICE Octet<T> gradient_octet(const GradientLine<T> (&line)[kOctet], const Octet<T>& grad, const Octet<T>& x) {
+  Octet<T> out;
+  out.set_zero();
+  GRADUS_UNROLL
+  for (int j = 0; j < kOctet; j++) out.set(j, from_accumulator<T>(line[j].at(to_float(grad.get(j)), to_float(x.get(j)))));
+  return out;
+}
+
 template <class T, bool Aligned>
 __global__ void __launch_bounds__(kColumnThreads, kPassBlocks<T>) norm_gradient_kernel(NormGradient<T> p, ColumnTiles t) {
   using A = accumulator_t<T>;
   constexpr int kLines = kPassLines<T>;
   ColumnPlace at = column_place(t, gridDim.x - 1 - blockIdx.x);
   if (!at.active) return;
-  // gradX = scale g + tilt (x - mean) + shift. With 16-bit x the mean goes into the shift, which saves registers: what is lost
-  // where the mean is large is far below the rounding of x itself.
-  constexpr bool kShifted = sizeof(T) == 2;
-  A mean[kOctet] = {}, scale[kOctet] = {}, tilt[kOctet] = {}, shift[kOctet] = {};
+  GradientLine<T> line[kOctet] = {};
   if (p.grad_x != nullptr) {
     ColumnIndex index = column_index(at, t, p.group_size);
     A per_row = A(t.channels) / A(t.elements);
     GRADUS_UNROLL
     for (int j = 0; j < kOctet; j++) {
       A inv_std = p.inv_std[index.first + index.group[j]], weight = weight_at<T>(p.weight, index.channel[j], A(1));
-      scale[j] = inv_std * weight;
+      line[j].scale = inv_std * weight;
       if (p.level != nullptr) {
+        int64_t group = index.first + index.group[j];
         A factor = p.group_size == 1 ? inv_std * weight * per_row : inv_std;
-        mean[j] = p.mean[index.first + index.group[j]];
-        tilt[j] = -(p.slope[index.first + index.group[j]] * factor) * inv_std;
-        shift[j] = -(p.level[index.first + index.group[j]] * factor);
-        if (kShifted) shift[j] -= tilt[j] * mean[j];
+        line[j].lean(p.level[group] * factor, p.slope[group] * factor * inv_std, p.mean[group]);
       }
     }
   }
@@ -421,15 +469,7 @@ __global__ void __launch_bounds__(kColumnThreads, kPassBlocks<T>) norm_gradient_
       if (p.grad_residual != nullptr) store_octet<Aligned>(p.grad_residual + base + element, grad, left);
       if (p.grad_x == nullptr) continue;
       if (p.level == nullptr) x[u].set_zero();
-      Octet<T> out;
-      out.set_zero();
-      GRADUS_UNROLL
-      for (int j = 0; j < kOctet; j++) {
-        A value = scale[j] * to_float(grad.get(j));
-        value += tilt[j] * (to_float(x[u].get(j)) - (kShifted ? A(0) : mean[j])) + shift[j];
-        out.set(j, from_accumulator<T>(value));
-      }
-      store_octet<Aligned>(p.grad_x + base + element, out, left);
+      store_octet<Aligned>(p.grad_x + base + element, gradient_octet(line, grad, x[u]), left);
     }
   }
 }

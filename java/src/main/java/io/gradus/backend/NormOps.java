@@ -152,6 +152,44 @@ public interface NormOps extends Primitives {
   }
 
   /**
+   * A step of training: {@link #batchNormStatistics}, then {@link #batchNormApply}, in one call, so
+   * that a backend may read x once.
+   *
+   * @param x [rows, channels], rows at least 2
+   * @param weight [channels], or null for 1
+   * @param bias [channels], or null for 0
+   * @param residual [rows, channels], or null for 0
+   * @param y [rows, channels]
+   * @param mask as that of {@link #batchNormApplyMasked}, for RELU; null where it is not wanted
+   * @param mean [channels]
+   * @param invStd [channels]
+   * @param runningMean [channels], updated, or null
+   * @param runningVar [channels], updated, or null
+   * @param shape sizes and options
+   * @return whether the mask was written: false where it is null or there is no kernel for it
+   */
+  default boolean batchNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      @Nullable Buffer mask,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      BatchNormShape shape) {
+    batchNormStatistics(x, mean, invStd, runningMean, runningVar, shape);
+    if (mask != null
+        && batchNormApplyMasked(x, mean, invStd, weight, bias, residual, y, mask, shape)) {
+      return true;
+    }
+    batchNormApply(x, mean, invStd, weight, bias, residual, y, shape);
+    return false;
+  }
+
+  /**
    * Gradients of {@link #batchNormApply}, and in training of {@link #batchNormStatistics} before
    * it. With g = gradY where the activation let the value pass, else 0, and n = (x - mean) invStd:
    *

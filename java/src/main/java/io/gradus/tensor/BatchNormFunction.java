@@ -59,43 +59,44 @@ final class BatchNormFunction extends Function {
   protected Tensor[] forward(Tensor... in) {
     Tensor x = in[0].contiguous();
     Backend backend = x.backend();
+    Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
+    Tensor mask = emptyMask(x);
     Tensor mean;
     Tensor invStd;
-    if (options.training()) {
+    boolean masked;
+    if (options.training() && statistics == null) {
       Shape channels = Shape.of(x.size(-1));
+      mean = Tensor.empty(backend, Norm.statistics(x), channels);
       invStd = Tensor.empty(backend, Norm.statistics(x), channels);
-      if (statistics != null) {
-        mean = statistics.select(0, 0);
-        finish(statistics, invStd, options.shape(x));
+      masked =
+          backend.batchNormForward(
+              x.buffer(),
+              dense(in, weightAt),
+              dense(in, biasAt),
+              dense(in, residualAt),
+              y.buffer(),
+              buffer(mask),
+              mean.buffer(),
+              invStd.buffer(),
+              buffer(runningMean),
+              buffer(runningVar),
+              options.shape(x));
+    } else {
+      if (options.training()) {
+        Tensor known = requireNonNull(statistics);
+        mean = known.select(0, 0);
+        invStd = Tensor.empty(backend, Norm.statistics(x), Shape.of(x.size(-1)));
+        finish(known, invStd, options.shape(x));
       } else {
-        mean = Tensor.empty(backend, Norm.statistics(x), channels);
-        backend.batchNormStatistics(
-            x.buffer(),
-            mean.buffer(),
-            invStd.buffer(),
-            runningMean == null ? null : runningMean.buffer(),
-            runningVar == null ? null : runningVar.buffer(),
-            options.shape(x));
+        // Copies: a later step of training may change the running statistics before backward.
+        mean = requireNonNull(runningMean).to(Norm.statistics(x)).copy();
+        invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(options.eps()).rsqrt();
       }
+      masked = apply(in, x, mean, invStd, y, mask);
+    }
+    if (options.training()) {
       noteChange(runningMean);
       noteChange(runningVar);
-    } else {
-      // Copies: a later step of training may change the running statistics before backward.
-      mean = requireNonNull(runningMean).to(Norm.statistics(x)).copy();
-      invStd = requireNonNull(runningVar).to(Norm.statistics(x)).add(options.eps()).rsqrt();
-    }
-    Tensor y = Tensor.empty(backend, x.dtype(), x.shape());
-    Tensor mask = applyMasked(in, x, mean, invStd, y);
-    if (mask == null) {
-      backend.batchNormApply(
-          x.buffer(),
-          mean.buffer(),
-          invStd.buffer(),
-          dense(in, weightAt),
-          dense(in, biasAt),
-          dense(in, residualAt),
-          y.buffer(),
-          options.shape(x));
     }
     save(in[0], mean, invStd);
     if (options.activation() == Activation.RELU) {
@@ -104,7 +105,7 @@ final class BatchNormFunction extends Function {
     if (weightAt > 0) {
       save(in[weightAt]);
     }
-    if (mask != null) {
+    if (mask != null && masked) {
       maskAt = 4 + (weightAt > 0 ? 1 : 0);
       save(mask);
     }
@@ -114,27 +115,40 @@ final class BatchNormFunction extends Function {
     return new Tensor[] {y};
   }
 
-  /** Applies it and gives RELU's mask as bits; null where that is not to be had or not needed. */
-  private @Nullable Tensor applyMasked(
-      Tensor[] in, Tensor x, Tensor mean, Tensor invStd, Tensor y) {
-    Backend backend = x.backend();
-    long words = backend.batchNormMaskWords(x.numel());
+  /** Room for RELU's mask as bits; null where that is not to be had or not needed. */
+  private @Nullable Tensor emptyMask(Tensor x) {
+    long words = x.backend().batchNormMaskWords(x.numel());
     if (words == 0 || options.activation() != Activation.RELU || !isRecording()) {
       return null;
     }
-    Tensor mask = Tensor.empty(backend, DType.INT32, Shape.of(words));
-    return backend.batchNormApplyMasked(
-            x.buffer(),
-            mean.buffer(),
-            invStd.buffer(),
-            dense(in, weightAt),
-            dense(in, biasAt),
-            dense(in, residualAt),
-            y.buffer(),
-            mask.buffer(),
-            options.shape(x))
-        ? mask
-        : null;
+    return Tensor.empty(x.backend(), DType.INT32, Shape.of(words));
+  }
+
+  /** With statistics that are known; says whether the mask was written. */
+  private boolean apply(
+      Tensor[] in, Tensor x, Tensor mean, Tensor invStd, Tensor y, @Nullable Tensor mask) {
+    Buffer weight = dense(in, weightAt);
+    Buffer bias = dense(in, biasAt);
+    Buffer residual = dense(in, residualAt);
+    BatchNormShape shape = options.shape(x);
+    if (mask != null
+        && x.backend()
+            .batchNormApplyMasked(
+                x.buffer(),
+                mean.buffer(),
+                invStd.buffer(),
+                weight,
+                bias,
+                residual,
+                y.buffer(),
+                mask.buffer(),
+                shape)) {
+      return true;
+    }
+    x.backend()
+        .batchNormApply(
+            x.buffer(), mean.buffer(), invStd.buffer(), weight, bias, residual, y.buffer(), shape);
+    return false;
   }
 
   private void finish(Tensor known, Tensor invStd, BatchNormShape shape) {

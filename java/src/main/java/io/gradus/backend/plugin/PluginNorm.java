@@ -144,6 +144,58 @@ interface PluginNorm extends PluginCalls, NormOps {
   }
 
   @Override
+  default boolean batchNormForward(
+      Buffer x,
+      @Nullable Buffer weight,
+      @Nullable Buffer bias,
+      @Nullable Buffer residual,
+      Buffer y,
+      @Nullable Buffer mask,
+      Buffer mean,
+      Buffer invStd,
+      @Nullable Buffer runningMean,
+      @Nullable Buffer runningVar,
+      BatchNormShape shape) {
+    Call c = call();
+    int type = Call.type(x);
+    DType running = runningMean == null ? typeOf(runningVar, mean) : runningMean.dtype();
+    boolean alike = runningVar == null || runningVar.dtype() == running;
+    try (Room room =
+        room(
+            Native.gr_batch_norm_forward_scratch(shape.rows(), shape.channels(), type, stream()))) {
+      if (alike
+          && c.ran(
+              Native.gr_batch_norm_forward(
+                  c.at(x),
+                  c.at(weight),
+                  c.at(bias),
+                  c.at(residual),
+                  c.at(y),
+                  c.at(mask),
+                  c.at(mean),
+                  c.at(invStd),
+                  c.at(runningMean),
+                  c.at(runningVar),
+                  room.address(),
+                  room.bytes(),
+                  shape.rows(),
+                  shape.channels(),
+                  shape.momentum(),
+                  shape.eps(),
+                  Call.code(shape.activation()),
+                  type,
+                  Call.code(typeOf(weight, mean)),
+                  Call.code(typeOf(bias, mean)),
+                  Call.code(running),
+                  stream()))) {
+        return mask != null;
+      }
+    }
+    return NormOps.super.batchNormForward(
+        x, weight, bias, residual, y, mask, mean, invStd, runningMean, runningVar, shape);
+  }
+
+  @Override
   default void batchNormBackward(
       Buffer gradY,
       Buffer x,
