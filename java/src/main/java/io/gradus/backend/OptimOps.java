@@ -27,10 +27,7 @@ public interface OptimOps extends Primitives {
    * @param lr FLOAT64 [1]
    * @param step INT64 [1], the number of this step, from 1
    * @param n elements
-   * @param momentum weight of the past
-   * @param dampening what is taken from the weight of the gradient
-   * @param weightDecay factor of the parameters in the gradient (L2)
-   * @param nesterov whether the direction looks ahead
+   * @param scalars what does not change
    */
   default void sgd(
       Buffer grad,
@@ -39,14 +36,11 @@ public interface OptimOps extends Primitives {
       Buffer lr,
       Buffer step,
       long n,
-      double momentum,
-      double dampening,
-      double weightDecay,
-      boolean nesterov) {
+      SgdScalars scalars) {
     try (Scratch scratch = new Scratch(this)) {
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
-      Buffer g = withDecay(m, grad, param, weightDecay);
+      Buffer g = withDecay(m, grad, param, scalars.weightDecay());
       Buffer direction = g;
       if (velocity != null) {
         // 1 at the first step and 1 - dampening later: the empty buffer takes the whole gradient.
@@ -55,13 +49,15 @@ public interface OptimOps extends Primitives {
         Buffer first = scratch.scalar(DType.INT64, 1);
         this.compare(CompareOp.GT, step, unit, first, unit, later, unit);
         Buffer isLater = scratch.as(DType.FLOAT64, later);
-        Buffer share = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, isLater, -dampening), 1);
+        Buffer share =
+            one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, isLater, -scalars.dampening()), 1);
         Buffer fresh = m.apply(BinaryOp.MUL, g, scratch.as(param.dtype(), share), m.scalar);
-        Buffer kept = m.apply(BinaryOp.MUL, velocity, momentum);
+        Buffer kept = m.apply(BinaryOp.MUL, velocity, scalars.momentum());
         m.store(m.apply(BinaryOp.ADD, kept, fresh, m.full), velocity);
         direction =
-            nesterov
-                ? m.apply(BinaryOp.ADD, g, m.apply(BinaryOp.MUL, velocity, momentum), m.full)
+            scalars.nesterov()
+                ? m.apply(
+                    BinaryOp.ADD, g, m.apply(BinaryOp.MUL, velocity, scalars.momentum()), m.full)
                 : velocity;
       }
       descend(m, scratch, param, direction, lr);
@@ -86,11 +82,7 @@ public interface OptimOps extends Primitives {
    * @param lr FLOAT64 [1]
    * @param step INT64 [1], the number of this step, from 1
    * @param n elements
-   * @param beta1 decay of the first moment
-   * @param beta2 decay of the second moment
-   * @param eps added to the root
-   * @param weightDecay weight decay
-   * @param decoupled whether it acts on the parameters directly
+   * @param scalars what does not change
    */
   default void adam(
       Buffer grad,
@@ -100,29 +92,27 @@ public interface OptimOps extends Primitives {
       Buffer lr,
       Buffer step,
       long n,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay,
-      boolean decoupled) {
+      AdamScalars scalars) {
     try (Scratch scratch = new Scratch(this)) {
       DType dtype = param.dtype();
       Rows m = new Rows(this, scratch, dtype, 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
       Buffer g = grad;
-      if (decoupled) {
-        shrink(this, scratch, param, lr, weightDecay);
+      if (scalars.decoupled()) {
+        shrink(this, scratch, param, lr, scalars.weightDecay());
       } else {
-        g = withDecay(m, grad, param, weightDecay);
+        g = withDecay(m, grad, param, scalars.weightDecay());
       }
-      moveToward(m, mean, g, 1 - beta1);
-      decayToward(m, variance, m.apply(BinaryOp.MUL, g, g, m.full), beta2);
+      moveToward(m, mean, g, 1 - scalars.beta1());
+      decayToward(m, variance, m.apply(BinaryOp.MUL, g, g, m.full), scalars.beta2());
       Buffer count = scratch.as(DType.FLOAT64, step);
-      Buffer rate = one.apply(BinaryOp.DIV, lr, bias(one, scratch, beta1, count), one.full);
-      Buffer spread = one.apply(UnaryOp.SQRT, bias(one, scratch, beta2, count));
+      Buffer rate =
+          one.apply(BinaryOp.DIV, lr, bias(one, scratch, scalars.beta1(), count), one.full);
+      Buffer spread = one.apply(UnaryOp.SQRT, bias(one, scratch, scalars.beta2(), count));
       Buffer root = m.apply(UnaryOp.SQRT, variance);
       Buffer scaled = m.apply(BinaryOp.DIV, root, scratch.as(dtype, spread), m.scalar);
-      Buffer direction = m.apply(BinaryOp.DIV, mean, m.apply(BinaryOp.ADD, scaled, eps), m.full);
+      Buffer direction =
+          m.apply(BinaryOp.DIV, mean, m.apply(BinaryOp.ADD, scaled, scalars.eps()), m.full);
       descend(m, scratch, param, direction, rate);
     }
   }
@@ -146,10 +136,7 @@ public interface OptimOps extends Primitives {
    * @param velocity [n], updated; null without momentum
    * @param lr FLOAT64 [1]
    * @param n elements
-   * @param alpha decay of the means
-   * @param eps added to the root
-   * @param momentum weight of the past directions
-   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param scalars what does not change
    */
   default void rmsProp(
       Buffer grad,
@@ -159,23 +146,20 @@ public interface OptimOps extends Primitives {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      double alpha,
-      double eps,
-      double momentum,
-      double weightDecay) {
+      RmsPropScalars scalars) {
     try (Scratch scratch = new Scratch(this)) {
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
-      Buffer g = withDecay(m, grad, param, weightDecay);
-      decayToward(m, square, m.apply(BinaryOp.MUL, g, g, m.full), alpha);
+      Buffer g = withDecay(m, grad, param, scalars.weightDecay());
+      decayToward(m, square, m.apply(BinaryOp.MUL, g, g, m.full), scalars.alpha());
       Buffer spread = square;
       if (mean != null) {
-        moveToward(m, mean, g, 1 - alpha);
+        moveToward(m, mean, g, 1 - scalars.alpha());
         spread = m.apply(BinaryOp.SUB, square, m.apply(BinaryOp.MUL, mean, mean, m.full), m.full);
       }
-      Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, spread), eps);
+      Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, spread), scalars.eps());
       Buffer direction = m.apply(BinaryOp.DIV, g, root, m.full);
       if (velocity != null) {
-        Buffer kept = m.apply(BinaryOp.MUL, velocity, momentum);
+        Buffer kept = m.apply(BinaryOp.MUL, velocity, scalars.momentum());
         m.store(m.apply(BinaryOp.ADD, kept, direction, m.full), velocity);
         direction = velocity;
       }

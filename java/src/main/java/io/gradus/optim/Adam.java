@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
 import java.util.List;
@@ -36,21 +37,12 @@ public final class Adam extends Optimizer {
    * @return the group
    */
   public ParameterGroup add(List<Tensor> params, AdamOptions options) {
+    AdamScalars scalars = options.scalars(false);
     return addGroup(
         params,
         options.lr(),
         (param, grad, lr, step, state) ->
-            Updates.adam(
-                param,
-                grad,
-                state[0],
-                state[1],
-                lr,
-                step,
-                options.beta1(),
-                options.beta2(),
-                options.eps(),
-                options.weightDecay()),
+            Updates.adam(param, grad, state[0], state[1], lr, step, scalars),
         List.of("exp_avg", "exp_avg_sq"));
   }
 }

@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.core.Checks;
 
 /**
@@ -24,6 +25,11 @@ public record AdamOptions(double lr, double beta1, double beta2, double eps, dou
   /** The defaults at a learning rate: beta1 0.9, beta2 0.999, eps 1e-8, weightDecay 0. */
   public static AdamOptions of(double lr) {
     return new AdamOptions(lr, 0.9, 0.999, 1e-8, 0);
+  }
+
+  /** What the update takes of them. */
+  AdamScalars scalars(boolean decoupled) {
+    return new AdamScalars(beta1, beta2, eps, weightDecay, decoupled);
   }
 
   /** These settings with other decays of the moments. */

@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
 import java.util.List;
@@ -53,17 +54,8 @@ public final class AdamW extends Optimizer {
 
   /** What a step does. */
   static UpdateRule rule(AdamOptions options) {
+    AdamScalars scalars = options.scalars(true);
     return (param, grad, lr, step, state) ->
-        Updates.adamW(
-            param,
-            grad,
-            state[0],
-            state[1],
-            lr,
-            step,
-            options.beta1(),
-            options.beta2(),
-            options.eps(),
-            options.weightDecay());
+        Updates.adam(param, grad, state[0], state[1], lr, step, scalars);
   }
 }

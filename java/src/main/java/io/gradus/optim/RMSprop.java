@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.RmsPropScalars;
 import io.gradus.core.Checks;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
@@ -104,6 +105,8 @@ public final class RMSprop extends Optimizer {
     if (options.momentum != 0) {
       states.add("momentum_buffer");
     }
+    RmsPropScalars scalars =
+        new RmsPropScalars(options.alpha, options.eps, options.momentum, options.weightDecay);
     return addGroup(
         params,
         options.lr,
@@ -115,10 +118,7 @@ public final class RMSprop extends Optimizer {
                 options.centered ? state[1] : null,
                 options.momentum != 0 ? state[state.length - 1] : null,
                 lr,
-                options.alpha,
-                options.eps,
-                options.momentum,
-                options.weightDecay),
+                scalars),
         states);
   }
 }

@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.SgdScalars;
 import io.gradus.core.Checks;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
@@ -95,17 +96,11 @@ public final class SGD extends Optimizer {
 
   /** What a step does. */
   static UpdateRule rule(Options options) {
+    boolean hasMomentum = options.momentum != 0;
+    SgdScalars scalars =
+        new SgdScalars(options.momentum, options.dampening, options.weightDecay, options.nesterov);
     return (param, grad, lr, step, state) ->
-        Updates.sgd(
-            param,
-            grad,
-            options.momentum == 0 ? null : state[0],
-            lr,
-            step,
-            options.momentum,
-            options.dampening,
-            options.weightDecay,
-            options.nesterov);
+        Updates.sgd(param, grad, hasMomentum ? state[0] : null, lr, step, scalars);
   }
 
   /** The states of the rule. */

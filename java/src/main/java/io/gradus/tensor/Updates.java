@@ -1,7 +1,10 @@
 package io.gradus.tensor;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.backend.IndexShape;
 import io.gradus.backend.Memory;
+import io.gradus.backend.RmsPropScalars;
+import io.gradus.backend.SgdScalars;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
@@ -34,10 +37,7 @@ public final class Updates {
    * @param velocity momentum buffer b, updated; null without momentum, where b = g
    * @param lr learning rate
    * @param step number of this step, from 1
-   * @param momentum weight of the past
-   * @param dampening what is taken from the weight of the gradient
-   * @param weightDecay factor of the parameters in the gradient (L2)
-   * @param nesterov whether to look ahead along the momentum
+   * @param scalars what does not change
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -47,10 +47,7 @@ public final class Updates {
       @Nullable Tensor velocity,
       Tensor lr,
       Tensor step,
-      double momentum,
-      double dampening,
-      double weightDecay,
-      boolean nesterov) {
+      SgdScalars scalars) {
     check("sgd", param, lr, step, grad, velocity);
     param
         .backend()
@@ -61,41 +58,15 @@ public final class Updates {
             lr.buffer(),
             step.buffer(),
             param.numel(),
-            momentum,
-            dampening,
-            weightDecay,
-            nesterov);
+            scalars);
     changed(param, velocity);
   }
 
   /**
-   * Adam with decoupled weight decay: weights shrink by (1 - lr weightDecay), whatever the
-   * gradient. {@link #adam} has the formula of the rest.
-   *
-   * <p>Source: Loshchilov, Hutter, ICLR 2019.
-   *
-   * @throws io.gradus.core.ShapeException when the shapes differ
-   * @throws io.gradus.core.DTypeException when the types are not as above
-   */
-  public static void adamW(
-      Tensor param,
-      Tensor grad,
-      Tensor mean,
-      Tensor variance,
-      Tensor lr,
-      Tensor step,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay) {
-    adam("adamW", param, grad, mean, variance, lr, step, beta1, beta2, eps, weightDecay, true);
-  }
-
-  /**
-   * Adam with L2 weight decay.
+   * Adam, with weight decay as a part of the gradient (L2) or decoupled from it (AdamW).
    *
    * <pre>{@code
-   * g = grad + weightDecay param
+   * g = grad + weightDecay param;  decoupled: g = grad, param = param (1 - lr weightDecay)
    * mean     = beta1 mean + (1 - beta1) g
    * variance = beta2 variance + (1 - beta2) g^2
    * param = param - lr / (1 - beta1^step) mean / (sqrt(variance / (1 - beta2^step)) + eps)
@@ -103,7 +74,7 @@ public final class Updates {
    *
    * Shapes: param, grad, mean and variance alike.
    *
-   * <p>Source: Kingma, Ba, ICLR 2015.
+   * <p>Source: Kingma, Ba, ICLR 2015; decoupled: Loshchilov, Hutter, ICLR 2019.
    *
    * @param param updated
    * @param grad gradient
@@ -111,10 +82,7 @@ public final class Updates {
    * @param variance second moment, updated
    * @param lr learning rate
    * @param step number of this step, from 1
-   * @param beta1 decay of the first moment
-   * @param beta2 decay of the second moment
-   * @param eps added to the root
-   * @param weightDecay factor of the parameters in the gradient
+   * @param scalars what does not change
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -125,27 +93,8 @@ public final class Updates {
       Tensor variance,
       Tensor lr,
       Tensor step,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay) {
-    adam("adam", param, grad, mean, variance, lr, step, beta1, beta2, eps, weightDecay, false);
-  }
-
-  private static void adam(
-      String op,
-      Tensor param,
-      Tensor grad,
-      Tensor mean,
-      Tensor variance,
-      Tensor lr,
-      Tensor step,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay,
-      boolean decoupled) {
-    check(op, param, lr, step, grad, mean, variance);
+      AdamScalars scalars) {
+    check("adam", param, lr, step, grad, mean, variance);
     param
         .backend()
         .adam(
@@ -156,11 +105,7 @@ public final class Updates {
             lr.buffer(),
             step.buffer(),
             param.numel(),
-            beta1,
-            beta2,
-            eps,
-            weightDecay,
-            decoupled);
+            scalars);
     changed(param, mean, variance);
   }
 
@@ -185,10 +130,7 @@ public final class Updates {
    * @param mean mean of gradients, updated; null if not centered, where it counts as 0
    * @param velocity momentum buffer b, updated; null without momentum, where b = d
    * @param lr learning rate
-   * @param alpha decay of the means
-   * @param eps added to the root
-   * @param momentum weight of the past directions
-   * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param scalars what does not change
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -199,10 +141,7 @@ public final class Updates {
       @Nullable Tensor mean,
       @Nullable Tensor velocity,
       Tensor lr,
-      double alpha,
-      double eps,
-      double momentum,
-      double weightDecay) {
+      RmsPropScalars scalars) {
     check("rmsProp", param, lr, null, grad, square, mean, velocity);
     param
         .backend()
@@ -214,10 +153,7 @@ public final class Updates {
             velocity == null ? null : velocity.buffer(),
             lr.buffer(),
             param.numel(),
-            alpha,
-            eps,
-            momentum,
-            weightDecay);
+            scalars);
     changed(param, square, mean, velocity);
   }
 

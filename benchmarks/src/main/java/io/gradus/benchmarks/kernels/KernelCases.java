@@ -1,6 +1,7 @@
 package io.gradus.benchmarks.kernels;
 
 import io.gradus.backend.Activation;
+import io.gradus.backend.AdamScalars;
 import io.gradus.backend.AttentionShape;
 import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.MatmulShape;
@@ -429,6 +430,7 @@ final class KernelCases {
   }
 
   private void adamW(long n) {
+    var scalars = new AdamScalars(0.9, 0.999, 1e-8, 0.01, true);
     add(
         "optim",
         "AdamW",
@@ -442,10 +444,7 @@ final class KernelCases {
           var variance = bench.zeros(F32, n);
           var lr = bench.doubles(1e-3);
           var step = bench.longs(1);
-          return () ->
-              bench
-                  .backend()
-                  .adam(grad, param, mean, variance, lr, step, n, 0.9, 0.999, 1e-8, 0.01, true);
+          return () -> bench.backend().adam(grad, param, mean, variance, lr, step, n, scalars);
         });
   }
 }

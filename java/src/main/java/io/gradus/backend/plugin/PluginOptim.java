@@ -1,7 +1,10 @@
 package io.gradus.backend.plugin;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.OptimOps;
+import io.gradus.backend.RmsPropScalars;
+import io.gradus.backend.SgdScalars;
 import io.gradus.backend.plugin.jni.Native;
 import org.jspecify.annotations.Nullable;
 
@@ -15,12 +18,15 @@ interface PluginOptim extends PluginCalls, OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      double momentum,
-      double dampening,
-      double weightDecay,
-      boolean nesterov) {
+      SgdScalars scalars) {
     Call c = call();
-    long scalars = c.struct().put(momentum).put(dampening).put(weightDecay).put(nesterov).address();
+    long struct =
+        c.struct()
+            .put(scalars.momentum())
+            .put(scalars.dampening())
+            .put(scalars.weightDecay())
+            .put(scalars.nesterov())
+            .address();
     c.require(
         Native.gr_sgd(
             c.at(grad),
@@ -29,7 +35,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(lr),
             c.at(step),
             n,
-            scalars,
+            struct,
             0,
             Call.type(param),
             stream()));
@@ -44,14 +50,16 @@ interface PluginOptim extends PluginCalls, OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay,
-      boolean decoupled) {
+      AdamScalars scalars) {
     Call c = call();
-    long scalars =
-        c.struct().put(beta1).put(beta2).put(eps).put(weightDecay).put(decoupled).address();
+    long struct =
+        c.struct()
+            .put(scalars.beta1())
+            .put(scalars.beta2())
+            .put(scalars.eps())
+            .put(scalars.weightDecay())
+            .put(scalars.decoupled())
+            .address();
     c.require(
         Native.gr_adam(
             c.at(grad),
@@ -61,7 +69,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(lr),
             c.at(step),
             n,
-            scalars,
+            struct,
             0,
             Call.type(param),
             stream()));
@@ -76,12 +84,15 @@ interface PluginOptim extends PluginCalls, OptimOps {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      double alpha,
-      double eps,
-      double momentum,
-      double weightDecay) {
+      RmsPropScalars scalars) {
     Call c = call();
-    long scalars = c.struct().put(alpha).put(eps).put(momentum).put(weightDecay).address();
+    long struct =
+        c.struct()
+            .put(scalars.alpha())
+            .put(scalars.eps())
+            .put(scalars.momentum())
+            .put(scalars.weightDecay())
+            .address();
     c.require(
         Native.gr_rms_prop(
             c.at(grad),
@@ -91,7 +102,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(velocity),
             c.at(lr),
             n,
-            scalars,
+            struct,
             0,
             Call.type(param),
             stream()));

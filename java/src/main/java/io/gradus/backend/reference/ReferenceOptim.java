@@ -7,8 +7,11 @@ import static io.gradus.backend.reference.HeapArrays.floats;
 import static io.gradus.backend.reference.HeapArrays.longs;
 import static java.util.Objects.requireNonNull;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.OptimOps;
+import io.gradus.backend.RmsPropScalars;
+import io.gradus.backend.SgdScalars;
 import io.gradus.core.DType;
 import org.jspecify.annotations.Nullable;
 
@@ -25,28 +28,24 @@ interface ReferenceOptim extends OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      double momentum,
-      double dampening,
-      double weightDecay,
-      boolean nesterov) {
+      SgdScalars scalars) {
     if (!fits(grad, param, velocity)) {
-      OptimOps.super.sgd(
-          grad, param, velocity, lr, step, n, momentum, dampening, weightDecay, nesterov);
+      OptimOps.super.sgd(grad, param, velocity, lr, step, n, scalars);
       return;
     }
     float[] g = floats(grad);
     float[] p = floats(param);
     int o = at(param);
     float rate = (float) number(lr);
-    float decay = (float) weightDecay;
+    float decay = (float) scalars.weightDecay();
     if (velocity == null) {
       pool().range(n, GRAIN, (from, to) -> OptimLoops.sgd(g, p, o + from, o + to, rate, decay));
       return;
     }
     float[] v = floats(velocity);
-    float share = (float) (count(step) > 1 ? 1 - dampening : 1);
-    float past = (float) momentum;
-    if (nesterov) {
+    float share = (float) (count(step) > 1 ? 1 - scalars.dampening() : 1);
+    float past = (float) scalars.momentum();
+    if (scalars.nesterov()) {
       pool()
           .range(
               n,
@@ -72,14 +71,9 @@ interface ReferenceOptim extends OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      double beta1,
-      double beta2,
-      double eps,
-      double weightDecay,
-      boolean decoupled) {
+      AdamScalars scalars) {
     if (!fits(grad, param, mean, variance)) {
-      OptimOps.super.adam(
-          grad, param, mean, variance, lr, step, n, beta1, beta2, eps, weightDecay, decoupled);
+      OptimOps.super.adam(grad, param, mean, variance, lr, step, n, scalars);
       return;
     }
     float[] g = floats(grad);
@@ -88,14 +82,14 @@ interface ReferenceOptim extends OptimOps {
     float[] m = floats(mean);
     float[] v = floats(variance);
     double count = count(step);
-    float kept = decoupled ? (float) (1 - number(lr) * weightDecay) : 1;
-    float l2 = decoupled ? 0 : (float) weightDecay;
-    float rate = (float) (number(lr) / (1 - Math.pow(beta1, count)));
-    float spread = (float) Math.sqrt(1 - Math.pow(beta2, count));
-    float share1 = (float) (1 - beta1);
-    float decay2 = (float) beta2;
-    float share2 = (float) (1 - beta2);
-    float small = (float) eps;
+    float kept = scalars.decoupled() ? (float) (1 - number(lr) * scalars.weightDecay()) : 1;
+    float l2 = scalars.decoupled() ? 0 : (float) scalars.weightDecay();
+    float rate = (float) (number(lr) / (1 - Math.pow(scalars.beta1(), count)));
+    float spread = (float) Math.sqrt(1 - Math.pow(scalars.beta2(), count));
+    float share1 = (float) (1 - scalars.beta1());
+    float decay2 = (float) scalars.beta2();
+    float share2 = (float) (1 - scalars.beta2());
+    float small = (float) scalars.eps();
     pool()
         .range(
             n,
@@ -115,14 +109,10 @@ interface ReferenceOptim extends OptimOps {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      double alpha,
-      double eps,
-      double momentum,
-      double weightDecay) {
+      RmsPropScalars scalars) {
     // Centering and momentum are rare: they take the composed form.
     if (mean != null || velocity != null || !fits(grad, param, square)) {
-      OptimOps.super.rmsProp(
-          grad, param, square, mean, velocity, lr, n, alpha, eps, momentum, weightDecay);
+      OptimOps.super.rmsProp(grad, param, square, mean, velocity, lr, n, scalars);
       return;
     }
     float[] g = floats(grad);
@@ -130,10 +120,10 @@ interface ReferenceOptim extends OptimOps {
     int o = at(param);
     float[] s = floats(square);
     float rate = (float) number(lr);
-    float keep = (float) alpha;
-    float share = (float) (1 - alpha);
-    float small = (float) eps;
-    float decay = (float) weightDecay;
+    float keep = (float) scalars.alpha();
+    float share = (float) (1 - scalars.alpha());
+    float small = (float) scalars.eps();
+    float decay = (float) scalars.weightDecay();
     pool()
         .range(
             n,

@@ -3,9 +3,12 @@ package io.gradus.backend.reference;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.gradus.backend.AdamScalars;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.OptimOps;
 import io.gradus.backend.Primitives;
+import io.gradus.backend.RmsPropScalars;
+import io.gradus.backend.SgdScalars;
 import io.gradus.core.DType;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
@@ -114,10 +117,15 @@ class ReferenceOptimTest {
 
   @Test
   void sgdAgreesWithItsComposedForm() {
-    agreeAtSteps((o, b, t) -> o.sgd(b[0], b[1], null, lr(), t, b[0].length(), 0, 0, 0.1, false));
     agreeAtSteps(
-        (o, b, t) -> o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), 0.9, 0.3, 0.1, false));
-    agreeAtSteps((o, b, t) -> o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), 0.9, 0, 0.1, true));
+        (o, b, t) ->
+            o.sgd(b[0], b[1], null, lr(), t, b[0].length(), new SgdScalars(0, 0, 0.1, false)));
+    agreeAtSteps(
+        (o, b, t) ->
+            o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0.3, 0.1, false)));
+    agreeAtSteps(
+        (o, b, t) ->
+            o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0, 0.1, true)));
   }
 
   @Test
@@ -126,14 +134,30 @@ class ReferenceOptimTest {
       agreeAtSteps(
           (o, b, t) ->
               o.adam(
-                  b[0], b[1], b[2], b[3], lr(), t, b[0].length(), 0.8, 0.95, 1e-3, 0.2, decoupled));
+                  b[0],
+                  b[1],
+                  b[2],
+                  b[3],
+                  lr(),
+                  t,
+                  b[0].length(),
+                  new AdamScalars(0.8, 0.95, 1e-3, 0.2, decoupled)));
     }
   }
 
   @Test
   void rmsPropAgreesWithItsComposedForm() {
     agree(
-        (o, b) -> o.rmsProp(b[0], b[1], b[2], null, null, lr(), b[0].length(), 0.9, 1e-3, 0, 0.2));
+        (o, b) ->
+            o.rmsProp(
+                b[0],
+                b[1],
+                b[2],
+                null,
+                null,
+                lr(),
+                b[0].length(),
+                new RmsPropScalars(0.9, 1e-3, 0, 0.2)));
   }
 
   @Test
