@@ -227,7 +227,15 @@ extern "C" int gr_batch_norm_forward(int64_t x, int64_t weight, int64_t bias, in
                                      int64_t scratch_bytes, int64_t rows, int64_t channels, double momentum, double eps,
                                      int32_t activation, int32_t dtype, int32_t weight_dtype, int32_t bias_dtype,
                                      int32_t running_dtype, int64_t stream) {
-  int status = gr_batch_norm_statistics(x, mean, inv_std, running_mean, running_var, scratch, scratch_bytes, rows, channels,
+  // What the second half refuses is refused before the first has moved the running statistics.
+  if (activation < GR_ACTIVATION_NONE || activation > GR_ACTIVATION_RELU) return GR_UNSUPPORTED;
+  int status = with_floating(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    Weights<T> scales{}, shifts{};
+    return typed<T>(weight, weight_dtype, scales) && typed<T>(bias, bias_dtype, shifts) ? int(GR_OK) : int(GR_UNSUPPORTED);
+  });
+  if (status != GR_OK) return status;
+  status = gr_batch_norm_statistics(x, mean, inv_std, running_mean, running_var, scratch, scratch_bytes, rows, channels,
                                         momentum, eps, dtype, running_dtype, stream);
   if (status != GR_OK) return status;
   return gr_batch_norm_apply(x, mean, inv_std, weight, bias, residual, y, mask, rows, channels, activation, dtype, weight_dtype,

@@ -57,6 +57,22 @@ TEST(the_first_rows_are_like_no_other) {
   }
 }
 
+TEST(a_refused_batch_leaves_the_running_statistics) {
+  const int64_t rows = 4, channels = 8;
+  auto x = Array<float>::random(rows * channels, 80);
+  Array<float> y(rows * channels), mean(channels), inv_std(channels), weight(channels), running_mean(channels, 3),
+      running_var(channels, 3);
+  ScratchBytes scratch(gr_batch_norm_forward_scratch(rows, channels, GR_FLOAT32, 0));
+  int status = gr_batch_norm_forward(x.address(), weight.address(), 0, 0, y.address(), 0, mean.address(), inv_std.address(),
+                                     running_mean.address(), running_var.address(), scratch.address(), scratch.bytes(), rows,
+                                     channels, 0.1, 1e-5, GR_ACTIVATION_NONE, GR_FLOAT32, GR_INT32, GR_FLOAT32, GR_FLOAT32, 0);
+  CHECK_EQUAL(status, GR_UNSUPPORTED);
+  for (int64_t k = 0; k < channels; k++) {
+    CHECK_EQUAL(running_mean[k], 3.0);
+    CHECK_EQUAL(running_var[k], 3.0);
+  }
+}
+
 namespace {
 
 using Bytes = std::vector<uint8_t>;
