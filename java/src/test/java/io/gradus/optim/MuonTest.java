@@ -293,6 +293,41 @@ class MuonTest {
     assertArrayEquals(gain.toDoubles(), mixed.params.get(3).toDoubles());
   }
 
+  /** In a captured step the device alone decides that a step is left out. */
+  @Test
+  void aStepWhoseGradientsOverflowIsLeftOut() {
+    Tensor p = weights(Device.cpu(), DType.FLOAT32, 6, 3, 4);
+    Muon optimizer = new Muon(List.of(p), 0.1);
+    LossScaler scaler = new LossScaler(Device.cpu());
+    try (CapturedStep step =
+        CapturedStep.of(
+            Device.cpu(),
+            in -> {
+              Tensor loss = p.mul(in[0]).square().sum();
+              optimizer.zeroGrad();
+              scaler.scale(loss).backward();
+              scaler.step(optimizer);
+              scaler.update();
+              return new Tensor[] {loss};
+            })) {
+      for (int i = 0; i < 3; i++) {
+        step.run(Tensor.scalar(1));
+      }
+      Map<String, ByteBuffer> before = state(p, optimizer);
+      step.run(Tensor.scalar(Float.POSITIVE_INFINITY));
+      assertEquals(before, state(p, optimizer));
+      step.run(Tensor.scalar(1));
+      assertFalse(before.equals(state(p, optimizer)), "the next step counts again");
+    }
+  }
+
+  private static Map<String, ByteBuffer> state(Tensor p, Optimizer optimizer) {
+    Map<String, ByteBuffer> out = new LinkedHashMap<>();
+    out.put("param", p.detach().toBytes());
+    optimizer.stateDict().forEach((name, t) -> out.put(name, t.toBytes()));
+    return out;
+  }
+
   @Test
   void productsMayBeRounded() {
     Tensor exact = weights(Device.cpu(), DType.FLOAT32, 5, 6, 8);

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.gradus.core.ArgumentException;
 import io.gradus.core.Device;
+import io.gradus.core.DeviceInfo;
 import io.gradus.core.FormatException;
 import io.gradus.io.SafeTensors;
 import io.gradus.io.TensorFile;
@@ -22,10 +23,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A recipe that was stopped and resumed ends as one that was not, bit for bit. */
 class RecipeResumeTest {
@@ -139,6 +142,27 @@ class RecipeResumeTest {
     History same = again.fit(List.of(listener), kept.withResume(true));
     assertSame(expected, state(again.model().network(), same));
     assertEquals(List.of("resumed after epoch 3"), listener.notes);
+  }
+
+  static Stream<Device> devices() {
+    return Device.all().stream().filter(DeviceInfo::usable).map(DeviceInfo::device);
+  }
+
+  @ParameterizedTest
+  @MethodSource("devices")
+  void onEveryDevice(Device device) throws IOException {
+    CharGpt.Options options = TEXT.withLimit(4).withInterval(3);
+    CharGpt whole = new CharGpt(RecipesTest.text(), device, options);
+    Map<String, Object> expected = state(whole.model().network(), whole.fit(List.of()));
+    CheckpointOptions kept = checkpoints("text");
+    CharGpt stopped = new CharGpt(RecipesTest.text(), device, options);
+    assertThrows(Stop.class, () -> stopped.fit(List.of(new Listener(3)), kept));
+    CharGpt resumed = new CharGpt(RecipesTest.text(), device, options);
+    Generator.seed(12345);
+    Listener listener = new Listener(0);
+    History history = resumed.fit(List.of(listener), kept.withResume(true));
+    assertSame(expected, state(resumed.model().network(), history));
+    assertEquals(List.of("resumed in epoch 1 after batch 2"), listener.notes);
   }
 
   @Test
