@@ -16,9 +16,4 @@ public record BatchNormShape(
     boolean training,
     double momentum,
     double eps,
-    Activation activation) {
-  /** These with another activation. */
-  public BatchNormShape withActivation(Activation value) {
-    return new BatchNormShape(rows, channels, training, momentum, eps, value);
-  }
-}
+    Activation activation) {}

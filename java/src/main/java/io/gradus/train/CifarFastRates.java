@@ -16,8 +16,13 @@ final class CifarFastRates {
   private static final double RATE = 11.5;
 
   private static final double WEIGHT_DECAY = 0.0153;
+
+  /** Of ours: on 2000 images it learns at least as fast as SGD does. */
   private static final double MUON_RATE = 0.1;
+
+  /** As in Jordan's airbench94_muon. */
   private static final double MUON_MOMENTUM = 0.6;
+
   private static final double BIAS_FACTOR = 64;
 
   private CifarFastRates() {}
