@@ -4,8 +4,8 @@
  *       x[n, i stride_h + u dilation_h - pad_h, j stride_w + v dilation_w - pad_w, g(o) + k]
  *
  * where x is 0 outside of its borders and g(o) is the first channel of o's group. FLOAT32, BFLOAT16 and FLOAT16 sum in float32,
- * FLOAT64 in float64; results are rounded once. Every sum has an order that depends on the shape and on the alignment of the
- * addresses (16 bytes or less) alone. A plug-in may rearrange the sums of 3 x 3 kernels by Winograd's algorithm, as the cpu plug-in
+ * FLOAT64 in float64; results are rounded once. Every sum has an order that depends on the shape, the kind of device and the
+ * alignment of the addresses (16 bytes or less) alone. A plug-in may rearrange the sums of 3 x 3 kernels by Winograd's algorithm, as the cpu plug-in
  * does but for FLOAT64: errors are then within about twice those of the plain sums, and an infinity or a NaN in x or gradY may reach
  * results up to one pixel further off. GR_UNSUPPORTED: 2^31 pixels or weights (nearly), or more than 16383 groups.
  */

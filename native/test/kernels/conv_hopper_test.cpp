@@ -95,6 +95,12 @@ TEST(conv_hopper_parts_of_pixels) {
   }
 }
 
+// As the plan has it, without force.
+TEST(conv_hopper_by_default) {
+  Hopper hopper(-1, 0, 0);
+  check_all<bfloat16>(Shape(1, 5, 6, 64, 32, 3, 3).pad(1, 1).stride(1, 2), true);
+}
+
 // Numbers that are not finite reach what the definition says, and nothing but that, where TMA makes up zeros: behind the last
 // channel and the last pixel.
 TEST(conv_hopper_not_finite) {

@@ -11,7 +11,8 @@ using gradus::matmul_forced;
 namespace emulator = gradus::emulator;
 #endif
 
-// A device of capability 9.0, and a tile of kHopperTiles (counted from 0) for all products, while it lives.
+// A device of capability 9.0, and a tile of kHopperTiles (counted from 0) for all products, while it lives. -1, 0 and 0 leave the
+// choice to the plan.
 struct Hopper {
   explicit Hopper(int tile, int cluster = 1, int64_t splits = 1) {
     matmul_forced() = {0, splits, tile + 1, cluster};

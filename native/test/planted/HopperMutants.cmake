@@ -1,8 +1,7 @@
-# The Hopper product with one bug each.
+# The Hopper product and convolution with one bug each.
 include(planted/Mutants.cmake)
 set(mutant_group hopper)
 set(mutant_sources planted/hopper_main.cpp)
-
 set(pipeline matmul_hopper_pipeline.h)
 set(epilogue matmul_hopper_epilogue.h)
 set(race "data race.*matmul_hopper_pipeline.h")
@@ -27,3 +26,11 @@ gradus_mutant(unprepared matmul_hopper_prepare.h "ptx::barrier_sync(kPreparedBar
 gradus_mutant(prepared_without_fence matmul_hopper_prepare.h "ptx::fence_proxy_async()" "(void)0" "data race.*matmul_hopper_prepare.h" thread)
 gradus_mutant(early_row ${epilogue} "__syncwarp();  // the warp's rows" "// the warp's rows" "${box_race}" thread)
 gradus_mutant(overwritten_row ${epilogue} "__syncwarp();  // the rows of the part before" "// the rows of the part before" "${box_race}" thread)
+
+set(mutant_sources planted/conv_hopper_main.cpp)
+set(statistics_race "data race.*(conv_hopper|conv_rows|matmul_hopper_epilogue).h")
+gradus_mutant(statistics_early conv_hopper.h "ptx::barrier_sync(barrier, kWarpgroup);  // the warps' statistics" "// the warps' statistics" "${statistics_race}" thread)
+gradus_mutant(statistics_overwritten conv_hopper.h "ptx::barrier_sync(barrier, kWarpgroup);  // the statistics were merged" "// the statistics were merged" "${statistics_race}" thread)
+gradus_mutant(box_of_rows conv_hopper_plan.h "(places[d] - 1) * stride[d] + 1 - extent[d]" "places[d] * stride[d] + 1 - extent[d]" "wrong result" model)
+gradus_mutant(box_of_taps conv_hopper_plan.h "bool back = step[d] < 0;" "bool back = false;" "wrong result|outside of the im2col" model)
+gradus_mutant(tap_of_patch conv_hopper_loads.h "v * patches_.step_w, u * patches_.step_h, full, 0)" "u * patches_.step_w, v * patches_.step_h, full, 0)" "wrong result" model)
