@@ -36,7 +36,8 @@ GR_BEGIN
  * rng: INT64 [seed, base] or 0. With it D keeps element (batch, head, query, key), counted densely, as dropout does, and
  * divides what is kept by 1 - dropout; without it D(P) = P.
  * FLOAT32, FLOAT64, BFLOAT16, FLOAT16; 16-bit types by tensor cores where dim is a multiple of 8, rows are aligned to 16
- * bytes and scale is above 0.
+ * bytes and scale is above 0. On GPUs of capability 9.0 dim 64 and 128 without dropout have kernels of their own (wgmma, TMA),
+ * where of the strides of row, head and batch each larger one is a multiple of the smaller ones.
  * problem: host address of a gr_attention_problem. */
 int gr_attention_forward(int64_t q, int64_t k, int64_t v, int64_t rng, int64_t out, int64_t log_sum_exp, int64_t problem,
                          int32_t dtype, int64_t stream);

@@ -191,7 +191,7 @@ void wgmma_issue(const Wgmma& op, float* accumulators, const uint32_t* a, Site s
   Warpgroup& wg = warpgroup(site);
   CudaThread& me = self();
   int thread = me.rank % kWarpgroup;
-  if (!me.wgmma_fenced) fail("wgmma without a wgmma fence before it", site);
+  if (!me.wgmma_fenced) fail("wgmma without a wgmma fence before it, or since accumulators came back", site);
   if (op.n % 8 != 0 || op.n < 8 || op.n > 256) fail("wgmma: N is a multiple of 8 up to 256", site);
   if (op.type == WgmmaType::tf32 && (op.transpose_a || op.transpose_b)) fail("wgmma: tf32 operands are K-major", site);
 
@@ -290,6 +290,7 @@ void wgmma_deliver(unsigned, Site site) {
       }
       acc.owner[thread] = nullptr;
       accumulators_in_flight--;
+      me.wgmma_fenced = false;  // its registers are the thread's again: a fence comes before the next wgmma
     }
     bool held = false;
     for (float* owner : acc.owner) held = held || owner != nullptr;

@@ -33,8 +33,8 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 
 constexpr int kRowThreads = 256, kRowLanes = 8;
 
-// Eight lanes a row. A query that saw no key gets +inf, which makes all its probabilities 0, and so do rows that are not there: each
-// head has `pitch` rows, at least as many as queries.
+// Eight lanes a row. A query that saw no key gets +inf, which makes all its probabilities 0, and so do rows that are not there:
+// each head has `pitch` rows, at least as many as queries.
 template <class T>
 __global__ void __launch_bounds__(kRowThreads)
     attention_backward_rows_kernel(AttentionShape shape, AttentionOperand<const T> grad_out, AttentionOperand<const T> out,
@@ -427,13 +427,15 @@ extern "C" int gr_attention_backward(int64_t grad_out, int64_t q, int64_t k, int
     bool hopper = false;
     if constexpr (sizeof(T) == 2) {
       bool stores = has_aligned_rows(operands.grad_q) && has_aligned_rows(operands.grad_k) && has_aligned_rows(operands.grad_v);
-      hopper = aligned && stores && is_hopper(stream) && attention_hopper_takes_backward(p, rng, queries, grad_k != 0, grad_v != 0);
+      bool takes = attention_hopper_takes_backward(p, rng, grad_q != 0, grad_k != 0, grad_v != 0);
+      hopper = aligned && stores && takes && is_hopper(stream);
     }
     int64_t pitch = hopper ? attention_hopper_pitch(p.queries) : p.queries;
     if (int64_t n = p.batch * p.heads * pitch; n > 0) {
       LaunchConfig config = LaunchConfig(blocks_for(n, kRowThreads / kRowLanes), kRowThreads).stream(native);
       int status = finish(GRADUS_LAUNCH((attention_backward_rows_kernel<T>), config, shape, operands.grad_out, saved,
-                                        pointer<const A>(log_sum_exp), rows, n, int(pitch), grad_aligned && has_aligned_rows(saved)));
+                                        pointer<const A>(log_sum_exp), rows, n, int(pitch),
+                                        grad_aligned && has_aligned_rows(saved)));
       if (status != GR_OK) return status;
     }
     if constexpr (sizeof(T) == 2) {

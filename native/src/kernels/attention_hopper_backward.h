@@ -1,27 +1,27 @@
-// Fused attention on Hopper's tensor cores, backward. What is computed is as in attention_backward.cu, whose first kernel leaves the
-// log-sum-exp and delta of each row in scratch.
+// Fused attention on Hopper's tensor cores, backward. What is computed is as in attention_backward.cu, whose first kernel leaves
+// the log-sum-exp and delta of each row in scratch.
 // Source: Shah et al., "FlashAttention-3: Fast and Accurate Attention with Asynchrony and Low-precision", 2024.
 //
 // Method: two kernels of persistent blocks of three warpgroups, a producer and two consumers of 64 rows each
 // (attention_hopper_stream.h).
 //   dQ       holds 128 queries, k and v stream by:   S = q k^T, dP = dO v^T, dQ += dS k                          3 products
 //   dK, dV   hold 128 keys, q and dO stream by:      S^T = k q^T, dP^T = v dO^T, dV += P^T dO, dK += dS^T q      4 products
-// P and dS (transposed in the second) stay in registers, as A of wgmma. While exponentials are formed dP is in flight, and while dS is
-// formed dV, or the other consumer's products; dQ, and dK, go on while the next tile's S is waited for.
+// P and dS (transposed in the second) stay in registers, as A of wgmma. While exponentials are formed dP is in flight, and while dS
+// is formed dV, or the other consumer's products; dQ, and dK, go on while the next tile's S is waited for.
 //
 // Why two passes, 7 products where 5 would do: with one, every tile of keys adds to every dQ. Without float atomics in any order
-// there are two ways. Parts of dQ for each tile of keys, to be added by a third kernel, would be keys / 128 matrices of float32:
-// at 8192 keys and dim 128, 64 times 4 bytes for each 2 of q, written and read, 512 bytes of memory traffic for each of the 40,960
-// operations that a byte of q costs: about as long as the products themselves take. Adding in the order of the tiles (a lock for
-// each tile of dQ) moves as much through the L2 cache, and blocks wait for one another: FlashAttention-3 loses a sixth by it where
-// all are equally long, and under a causal mask they are not. Two products more cost 2 / 5, never wait, and need no memory.
+// there are two ways. Parts of dQ for each tile of keys, to be added by a third kernel, would be keys / 128 matrices of float32: at
+// 8192 keys 64 of them, written and read, 512 bytes of memory traffic for each element of q, whose share of the products is 81,920
+// operations; at 4 TB/s and 600 TFLOP/s both take about as long. Adding in the order of the tiles, with a lock for each tile of
+// dQ, moves as much through the L2 cache and lets blocks wait for one another, most of all under a causal mask, where they have
+// different amounts of work. Two products more cost 2 / 5 and nothing else. This is reckoned, not measured.
 //
-// Traffic: q, k, v, dO once and the gradients once; k and v once more for each tile of queries, q and dO for each tile of keys, mostly
-// from L2. Sums are float32, in the order of the streamed rows (and heads), so they depend on shapes only.
+// Traffic: q, k, v, dO once and the gradients once; k and v once more for each tile of queries, q and dO for each tile of keys,
+// mostly from L2. Sums are float32, in the order of the streamed rows (and heads), so they depend on shapes only.
 //
 // Hazards beside those of the stream
-//   a stage is given back while a wgmma reads it      it is given back after a wait that leaves only later products in flight
-//   a fragment changes while a wgmma uses it          P, dS and sums are touched after such waits, and a fence precedes the next wgmma
+//   a stage is given back while a wgmma reads it   it is given back after a wait that leaves only later products in flight
+//   a fragment changes while a wgmma uses it       P, dS and sums are touched after such waits, and a fence precedes the next wgmma
 #pragma once
 
 #include "kernels/attention_hopper_stream.h"
@@ -43,7 +43,8 @@ GRADUS_DEVICE void issue_logits(float (&s)[Config::kRows / 2], uint32_t held, ui
 
 // sum += M B, issued: M in registers, B a streamed tile.
 template <class Config>
-GRADUS_DEVICE void issue_gradient(float (&sum)[Config::kDim / 2], const uint32_t (&matrix)[Config::kRows / 16][4], uint32_t streamed) {
+GRADUS_DEVICE void issue_gradient(float (&sum)[Config::kDim / 2], const uint32_t (&matrix)[Config::kRows / 16][4],
+                                  uint32_t streamed) {
   GRADUS_UNROLL
   for (int step = 0; step < Config::kRows / 16; step++) {
     uint64_t b = Config::Streamed::rows16(streamed, step);
@@ -80,7 +81,8 @@ class HopperQueriesConsumer {
  public:
   static constexpr int kSums = Config::kRows / 2;
 
-  GRADUS_DEVICE HopperQueriesConsumer(const HopperStreamShared<Config>& shared, const HopperStreamArguments<T>& arguments, int consumer)
+  GRADUS_DEVICE HopperQueriesConsumer(const HopperStreamShared<Config>& shared, const HopperStreamArguments<T>& arguments,
+                                      int consumer)
       : arguments_(arguments), place_(shared, consumer), store_(shared.out(consumer), consumer) {}
 
   GRADUS_DEVICE void run(const tensor_map& map_q, const tensor_map&) {
@@ -141,8 +143,8 @@ class HopperQueriesConsumer {
   }
 
   // dS of a tile, whose dP may still be in flight.
-  GRADUS_DEVICE void finish_tile(float (&s)[kSums], float (&grad)[kSums], uint32_t (&ds)[kSums / 8][4], const Pack<float, 2> (&saved)[2],
-                                 int row, int column) const {
+  GRADUS_DEVICE void finish_tile(float (&s)[kSums], float (&grad)[kSums], uint32_t (&ds)[kSums / 8][4],
+                                 const Pack<float, 2> (&saved)[2], int row, int column) const {
     ptx::wgmma_results(s);
     mask_sums<false>(s, arguments_.shape, row + place_.warp_row, column);
     auto logit_scale = float(arguments_.shape.logit_scale);
@@ -166,7 +168,8 @@ class HopperKeysConsumer {
  public:
   static constexpr int kSums = Config::kRows / 2;
 
-  GRADUS_DEVICE HopperKeysConsumer(const HopperStreamShared<Config>& shared, const HopperStreamArguments<T>& arguments, int consumer)
+  GRADUS_DEVICE HopperKeysConsumer(const HopperStreamShared<Config>& shared, const HopperStreamArguments<T>& arguments,
+                                   int consumer)
       : arguments_(arguments), place_(shared, consumer), store_(shared.out(consumer), consumer) {}
 
   GRADUS_DEVICE void run(const tensor_map& map_k, const tensor_map& map_v) {
@@ -285,9 +288,10 @@ int launch_hopper_gradient(const gr_attention_problem& p, const AttentionShape& 
   using Config = HopperStreamConfig<T, Dim, Gradient>;
   constexpr bool kOfKeys = Config::kOfKeys;
   HopperStreamArguments<T> arguments{shape, {}, {}, {}, {}, {}, o.numbers, int(attention_hopper_pitch(p.queries))};
-  int64_t group = p.heads / p.kv_heads;
-  arguments.order = kOfKeys ? attention_order(divide_up(p.keys, Config::kHeldRows), p.batch * p.kv_heads, 1, group * 4 * p.queries * p.dim)
-                            : attention_order(divide_up(p.queries, Config::kHeldRows), p.batch * p.heads, group, 4 * p.keys * p.dim);
+  // Whose streamed operands are in the L2 cache once: query heads that share keys, or a head of keys with all that stream by.
+  int64_t group = p.heads / p.kv_heads, tiles = divide_up(kOfKeys ? p.keys : p.queries, Config::kHeldRows);
+  arguments.order = kOfKeys ? attention_order(tiles, p.batch * p.kv_heads, 1, group * 4 * p.queries * p.dim)
+                            : attention_order(tiles, p.batch * p.heads, group, 4 * p.keys * p.dim);
   tensor_map held[2] = {}, streamed[2] = {}, out[2] = {};
   std::string refused;
   auto map = [&](tensor_map& to, AttentionAxes& axes, const T* base, const gr_attention_strides& strides, bool of_keys, int rows) {
@@ -308,8 +312,8 @@ int launch_hopper_gradient(const gr_attention_problem& p, const AttentionShape& 
   if (!refused.empty()) return failed(GR_ERROR, "[attention_backward] " + refused);
   int blocks = std::min(arguments.order.units, std::max(1, device_traits(stream).processors));
   LaunchConfig config = LaunchConfig(dim3(unsigned(blocks)), kHopperThreads).shared(Config::kSharedBytes).stream(stream_of(stream));
-  return finish(GRADUS_LAUNCH((attention_hopper_backward_kernel<T, Dim, Gradient>), config, held[0], held[1], streamed[0], streamed[1],
-                              out[0], out[1], arguments));
+  return finish(GRADUS_LAUNCH((attention_hopper_backward_kernel<T, Dim, Gradient>), config, held[0], held[1], streamed[0],
+                              streamed[1], out[0], out[1], arguments));
 }
 
 template <class T, int Dim>

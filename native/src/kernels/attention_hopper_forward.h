@@ -2,11 +2,11 @@
 // Source: Shah, Bikshandi, Zhang, Thakkar, Ramani, Dao, "FlashAttention-3: Fast and Accurate Attention with Asynchrony and
 // Low-precision", 2024.
 //
-// Method: persistent blocks of three warpgroups take tiles of 128 queries (AttentionOrder). One thread of the first copies q, and k
-// and v in tiles of 128 keys, into rings of stages; the two others have 64 queries each. What keeps the tensor cores busy while
+// Method: persistent blocks of three warpgroups take tiles of 128 queries (AttentionOrder). One thread of the first copies q, and
+// k and v in tiles of 128 keys, into rings of stages; the two others have 64 queries each. What keeps the tensor cores busy while
 // exponentials are formed:
-// - within a consumer, q k^T of the next keys is in flight beside P v of the present ones while it waits for neither; the softmax of
-//   the next logits runs while P v goes on. P stays in registers, as A of wgmma.
+// - within a consumer, q k^T of the next keys is in flight beside P v of the present ones, and the softmax of the next logits runs
+//   while P v goes on. P stays in registers, as A of wgmma.
 // - between the consumers, named barriers let one issue its two products while the other has its softmax (ping-pong).
 // - between tiles, the producer runs ahead, and results leave by TMA behind the next tile's work.
 //
@@ -14,10 +14,10 @@
 // once and read by both consumers. Sums are float32, in the order of the keys, so they depend on shapes only.
 //
 // Hazards
-//   copies overwrite a stage, or q, that is still read    the producer waits for empty: consumer warps give back what they have read
+//   copies overwrite a stage, or q, that is still read    the producer waits for empty: consumer warps give back what they read
 //   wgmma reads what has not landed                       consumers wait for full
 //   a stage is given back while a wgmma reads it          k after the wait that leaves P v in flight, v after the wait for all
-//   P or out change while a wgmma uses them               both are touched after the wait for all, and a fence precedes the next wgmma
+//   P or out change while a wgmma uses them               both are touched after the wait for all; a fence precedes the next wgmma
 #pragma once
 
 #include "kernels/attention_hopper_tiles.h"
@@ -118,18 +118,19 @@ GRADUS_DEVICE void produce_forward(const HopperForwardShared<Config>& shared, co
     int head = unit.head / arguments.shape.group;
     for (int tile = 0; tile < unit.tiles; tile++) {
       int key = unit.first + tile * Config::kKeys;
+      uint64_t *k_full = shared.k_full(at.stage), *v_full = shared.v_full(at.stage);
       ptx::mbarrier_wait(shared.k_empty(at.stage), at.round ^ 1);
-      ptx::mbarrier_arrive_expect_tx(shared.k_full(at.stage), Config::Keys::kBytes);
-      load_tile<Config::kKeys, Config::kDim>(shared.k(at.stage), map_k, arguments.k, key, head, unit.batch, shared.k_full(at.stage));
+      ptx::mbarrier_arrive_expect_tx(k_full, Config::Keys::kBytes);
+      load_tile<Config::kKeys, Config::kDim>(shared.k(at.stage), map_k, arguments.k, key, head, unit.batch, k_full);
       ptx::mbarrier_wait(shared.v_empty(at.stage), at.round ^ 1);
-      ptx::mbarrier_arrive_expect_tx(shared.v_full(at.stage), Config::Keys::kBytes);
-      load_tile<Config::kKeys, Config::kDim>(shared.v(at.stage), map_v, arguments.v, key, head, unit.batch, shared.v_full(at.stage));
+      ptx::mbarrier_arrive_expect_tx(v_full, Config::Keys::kBytes);
+      load_tile<Config::kKeys, Config::kDim>(shared.v(at.stage), map_v, arguments.v, key, head, unit.batch, v_full);
       at.advance();
     }
   }
 }
 
-// The softmax of two rows a thread, as far as it has come: their largest logits, and the thread's share of the sums of exponentials.
+// The softmax of a thread's two rows, as far as it has come: their largest logits, and its share of the sums of exponentials.
 struct OnlineSoftmax {
   float largest[2], sum[2];
 

@@ -1,5 +1,5 @@
-// What both backward kernels for Hopper rest on: a tile of two operands that a block holds, tiles of two other operands that stream by,
-// and the producer that brings them.
+// What both backward kernels for Hopper rest on: a tile of two operands that a block holds, tiles of two other operands that stream
+// by, and the producer that brings them.
 //
 //   gradient     held          streamed
 //   dQ           q, dO         k, v
@@ -125,10 +125,13 @@ GRADUS_DEVICE void produce_stream(const HopperStreamShared<Config>& shared, cons
     HopperStreamUnit unit = stream_unit<Config>(arguments, index);
     if (unit.tiles == 0) continue;
     ptx::mbarrier_wait(shared.held_empty(), held_at.round ^ 1);  // the first round waits for nothing
-    uint64_t* held_full = shared.held_full();
-    ptx::mbarrier_arrive_expect_tx(held_full, 2 * Config::Held::kBytes);
-    load_tile<Config::kHeldRows, Config::kDim>(shared.held(0), maps.held0, arguments.held[0], unit.row, unit.head, unit.batch, held_full);
-    load_tile<Config::kHeldRows, Config::kDim>(shared.held(1), maps.held1, arguments.held[1], unit.row, unit.head, unit.batch, held_full);
+    ptx::mbarrier_arrive_expect_tx(shared.held_full(), 2 * Config::Held::kBytes);
+    auto hold = [&](int i, const tensor_map& map) {
+      load_tile<Config::kHeldRows, Config::kDim>(shared.held(i), map, arguments.held[i], unit.row, unit.head, unit.batch,
+                                                 shared.held_full());
+    };
+    hold(0, maps.held0);
+    hold(1, maps.held1);
     held_at.advance();
     for (int i = 0; i < unit.heads; i++) {
       int head = Config::kOfKeys ? unit.head * shape.group + i : unit.head / shape.group;
@@ -137,8 +140,12 @@ GRADUS_DEVICE void produce_stream(const HopperStreamShared<Config>& shared, cons
         ptx::mbarrier_wait(shared.empty(at.stage), at.round ^ 1);
         uint64_t* full = shared.full(at.stage);
         ptx::mbarrier_arrive_expect_tx(full, Config::kLoadBytes);
-        load_tile<Config::kRows, Config::kDim>(shared.streamed(at.stage, 0), maps.streamed0, arguments.streamed[0], row, head, unit.batch, full);
-        load_tile<Config::kRows, Config::kDim>(shared.streamed(at.stage, 1), maps.streamed1, arguments.streamed[1], row, head, unit.batch, full);
+        auto load = [&](int j, const tensor_map& map) {
+          unsigned char* to = shared.streamed(at.stage, j);
+          load_tile<Config::kRows, Config::kDim>(to, map, arguments.streamed[j], row, head, unit.batch, full);
+        };
+        load(0, maps.streamed0);
+        load(1, maps.streamed1);
         if constexpr (Config::kOfKeys) {
           const auto* numbers = arguments.numbers + (int64_t(unit.batch) * shape.heads + head) * arguments.pitch + row;
           ptx::bulk_load(shared.numbers(at.stage), numbers, Config::kNumberBytes, full);

@@ -1,8 +1,9 @@
 // What the Hopper attention kernels of both directions are made of: tiles of operands as TMA brings them and wgmma reads them, the
 // order in which persistent blocks take tiles, masks.
 //
-// A tile of rows lies in shared memory as panels of 64 columns, each a box of TMA: a line of 128 bytes for each row, swizzled. wgmma
-// reads it in two ways: its rows as M or N, summing over the columns (K-major), or its columns as N, summing over the rows (MN-major).
+// A tile of rows lies in shared memory as panels of 64 columns, each a box of TMA: a line of 128 bytes for each row, swizzled.
+// wgmma reads it in two ways: its rows as M or N, summing over the columns (K-major), or its columns as N, summing over the rows
+// (MN-major).
 #pragma once
 
 #include "device/block.h"
@@ -20,7 +21,7 @@ namespace gradus {
 
 constexpr int kWarpgroup = 128, kConsumers = 2, kHopperThreads = (1 + kConsumers) * kWarpgroup;
 constexpr int kProducerRegisters = 24, kConsumerRegisters = 240;  // a thread; the launch gives each 168
-constexpr int kConsumerBarrier = 1, kTurnBarrier = 3;             // named barriers of the first consumer; the next has the next number
+constexpr int kConsumerBarrier = 1, kTurnBarrier = 3;  // named barriers of the first consumer; the next has the next number
 static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <= 3 * 168, "registers are moved, not made");
 
 template <int Rows, int Dim>
@@ -30,8 +31,8 @@ struct HopperTileOf {
   static_assert(Dim % 64 == 0 && Rows % 8 == 0 && Rows <= 256, "whole panels, of whole periods of the swizzle, each a box of TMA");
 
 #if GRADUS_SM90A
-  // How wgmma finds rows from `row` on, a multiple of 8, summing over columns; and columns, summing over rows: the lower halves of matrix
-  // descriptors. The upper half is the same for all and known to the compiler, which saves registers.
+  // How wgmma finds rows from `row` on, a multiple of 8, summing over columns; and columns, summing over rows: the lower halves of
+  // matrix descriptors. The upper half is the same for all and known to the compiler, which saves registers.
   static GRADUS_DEVICE uint32_t along_columns(const unsigned char* tile, int row = 0) {
     return uint32_t(ptx::matrix_descriptor(ptx::shared_address(tile + row * 128), 16, 0, ptx::MatrixSwizzle::none));
   }
@@ -52,9 +53,9 @@ struct HopperTileOf {
 #endif
 };
 
-// Who works on what: persistent blocks. A unit is a tile of rows of one head. Heads come in sections whose other operands fit in the
-// L2 cache; within a section the tile that takes longest of every head comes first, then the next. Blocks take units in turn, every
-// other round from the last block to the first, so that none always gets the longer ones.
+// Who works on what: persistent blocks. A unit is a tile of rows of one head. Heads come in sections whose other operands fit in
+// the L2 cache; within a section the tile that takes longest of every head comes first, then the next. Blocks take units in turn,
+// every other round from the last block to the first, so that none always gets the longer ones.
 struct AttentionOrder {
   int tiles;    // of a head
   int heads;    // of all batches
@@ -136,8 +137,8 @@ GRADUS_DEVICE void pack_sums(uint32_t (&a)[kSums / 8][4], const float (&s)[kSums
   }
 }
 
-// A consumer's results on their way out: 64 rows in panels of shared memory of its own, which TMA copies behind the next tile's work
-// and cuts off where the operand ends.
+// A consumer's results on their way out: 64 rows in panels of shared memory of its own, which TMA copies behind the next tile's
+// work and cuts off where the operand ends.
 //
 // Hazards
 //   TMA reads what is not written yet, or not visible to it     proxy fence of every writer, then the warpgroup's barrier
@@ -158,7 +159,8 @@ class HopperStore {
     ptx::fence_proxy_async();
     ptx::barrier_sync(barrier_, kWarpgroup);  // the panels are complete, and visible to TMA
     if (leader()) {
-      int y = axes.coordinate(0, row, head, batch), z = axes.coordinate(1, row, head, batch), w = axes.coordinate(2, row, head, batch);
+      int y = axes.coordinate(0, row, head, batch);
+      int z = axes.coordinate(1, row, head, batch), w = axes.coordinate(2, row, head, batch);
       GRADUS_UNROLL
       for (int panel = 0; panel < Tile::kPanels; panel++) {
         ptx::tma_store_4d(map, panels_ + panel * Tile::kPanelBytes, 64 * panel, y, z, w);

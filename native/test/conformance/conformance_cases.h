@@ -122,7 +122,7 @@ struct Tensor {
   static constexpr int kElements = kPitch * kY * kZ, kBoxY = 9, kBoxZ = 2, kBoxBytes = 64 * kBoxY * kBoxZ * 2;
   static constexpr int kOutputBytes = kElements * 2 + kBoxBytes;
 };
-template <bool Deep>
+template <int Rank>
 __global__ void tma_kernel(const __grid_constant__ tensor_map in, const __grid_constant__ tensor_map out, unsigned char* raw, int bytes) {
 #if GRADUS_SM90A
   GRADUS_DYNAMIC_SHARED(unsigned char, box);
@@ -132,33 +132,36 @@ __global__ void tma_kernel(const __grid_constant__ tensor_map in, const __grid_c
     ptx::mbarrier_init(full, 1);
     ptx::fence_mbarrier_init();
     ptx::mbarrier_arrive_expect_tx(full, unsigned(bytes));
-    if (Deep) ptx::tma_load_3d(box, in, x, y, z, full);
-    else ptx::tma_load_2d(box, in, x, y, full);
+    if (Rank == 4) ptx::tma_load_4d(box, in, x, y, z, 0, full);
+    if (Rank == 3) ptx::tma_load_3d(box, in, x, y, z, full);
+    if (Rank == 2) ptx::tma_load_2d(box, in, x, y, full);
   }
   __syncthreads();  // the barrier is initialised before anyone waits on it
   ptx::mbarrier_wait(full, 0);
   for (int i = int(threadIdx.x); i < bytes; i += int(blockDim.x)) raw[i] = box[i];
   __syncthreads();  // all have read the box before thread 0 ends
   if (threadIdx.x == 0) {
-    if (Deep) ptx::tma_store_3d(out, box, x, y, z);
-    else ptx::tma_store_2d(out, box, x, y);
+    if (Rank == 4) ptx::tma_store_4d(out, box, x, y, z, 0);
+    if (Rank == 3) ptx::tma_store_3d(out, box, x, y, z);
+    if (Rank == 2) ptx::tma_store_2d(out, box, x, y);
     ptx::bulk_commit();
     ptx::bulk_wait<0>();
   }
 #endif
 }
-template <bool Deep, int Mode>
+template <int Rank, int Mode>
 int tma(const void* in, void* out) {
   uint32_t inner = Mode == 0 ? 24 : 8u << Mode;
-  uint64_t extent[3] = {Tensor::kX, Tensor::kY, Tensor::kZ}, pitch[2] = {Tensor::kPitch * 2, Tensor::kPitch * 2 * Tensor::kY};
-  uint32_t box[3] = {inner, Tensor::kBoxY, Tensor::kBoxZ};
+  constexpr uint64_t kLine = Tensor::kPitch * 2, kPlane = kLine * Tensor::kY;
+  uint64_t extent[4] = {Tensor::kX, Tensor::kY, Tensor::kZ, 1}, pitch[3] = {kLine, kPlane, kPlane * Tensor::kZ};
+  uint32_t box[4] = {inner, Tensor::kBoxY, Tensor::kBoxZ, 1};
   tensor_map from, to;
   for (tensor_map* map : {&from, &to}) {
     const void* base = map == &from ? in : out;
-    if (!encode_tensor_map(map, TensorMapType::f16, Deep ? 3 : 2, base, extent, pitch, box, TensorMapSwizzle(Mode)).empty()) return 1;
+    if (!encode_tensor_map(map, TensorMapType::f16, Rank, base, extent, pitch, box, TensorMapSwizzle(Mode)).empty()) return 1;
   }
-  int bytes = int(inner) * Tensor::kBoxY * (Deep ? Tensor::kBoxZ : 1) * 2;
-  return GRADUS_LAUNCH(tma_kernel<Deep>, LaunchConfig(1, 64).shared(8192), from, to, static_cast<unsigned char*>(out) + Tensor::kElements * 2, bytes);
+  int bytes = int(inner) * Tensor::kBoxY * (Rank > 2 ? Tensor::kBoxZ : 1) * 2;
+  return GRADUS_LAUNCH(tma_kernel<Rank>, LaunchConfig(1, 64).shared(8192), from, to, static_cast<unsigned char*>(out) + Tensor::kElements * 2, bytes);
 }
 
 // The pixels that a convolution with stride 2 multiplies with one tap, over the ends of rows and images.
@@ -347,8 +350,9 @@ void add_conversions(Cases& cases, const char* name) {
 template <int Mode>
 void add_tma(Cases& cases) {
   std::string swizzle = ", swizzle " + std::to_string(Mode == 0 ? 0 : 16 << Mode);
-  cases.exact("TMA 2D load and store" + swizzle, Input::bits, Tensor::kElements * 2, Tensor::kOutputBytes, tma<false, Mode>, true);
-  cases.exact("TMA 3D load and store" + swizzle, Input::bits, Tensor::kElements * 2, Tensor::kOutputBytes, tma<true, Mode>, true);
+  cases.exact("TMA 2D load and store" + swizzle, Input::bits, Tensor::kElements * 2, Tensor::kOutputBytes, tma<2, Mode>, true);
+  cases.exact("TMA 3D load and store" + swizzle, Input::bits, Tensor::kElements * 2, Tensor::kOutputBytes, tma<3, Mode>, true);
+  cases.exact("TMA 4D load and store" + swizzle, Input::bits, Tensor::kElements * 2, Tensor::kOutputBytes, tma<4, Mode>, true);
 }
 template <class T, int N, int Width, bool TransposeA, bool TransposeB>
 void add_wgmma(Cases& cases, const char* type, Input input) {

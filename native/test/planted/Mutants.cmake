@@ -3,6 +3,7 @@
 #
 # gradus_mutant(NAME FILE LINE REPLACEMENT FINDING MODES...): LINE is found once in src/kernels/FILE; FINDING is what the report of
 # the program made of `mutant_sources` must match in each of MODES (model, address, thread, initcheck: see planted_test.cpp).
+include_guard()
 function(gradus_mutant name file line replacement finding)
   set(source ${PROJECT_SOURCE_DIR}/src/kernels/${file})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
