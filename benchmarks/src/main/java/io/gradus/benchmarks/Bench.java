@@ -88,11 +88,14 @@ public final class Bench implements Callable<Integer> {
     List<String> usable = KernelRun.usable();
     EngineRun measurement =
         new EngineRun(run, engines, devices.isEmpty() ? training(usable) : devices);
-    measurement.steps(List.of(Workload.values()));
+    measurement.steps(Workload.common());
     measurement.rest();
-    KernelRun kernels = new KernelRun(run, List.of());
-    (devices.isEmpty() ? usable : devices).forEach(kernels::measure);
-    run.publish("bench", "Benchmarks", List.of(measurement.section(), kernels.section()));
+    try (KernelRun kernels = new KernelRun(run, List.of())) {
+      for (String device : devices.isEmpty() ? usable : devices) {
+        kernels.measure(device);
+      }
+      run.publish("bench", "Benchmarks", List.of(measurement.section(), kernels.section()));
+    }
     return measurement.disagrees() ? ExitCode.SOFTWARE : ExitCode.OK;
   }
 

@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /** A {@link Worker}'s process, seen from the benchmark. */
-final class Child implements AutoCloseable {
+public final class Child implements AutoCloseable {
   private static final int GOODBYE_S = 10;
 
   private final Process process;
@@ -35,7 +35,7 @@ final class Child implements AutoCloseable {
    * @param log the file for its standard error
    * @param patienceS after how many seconds of silence it is given up
    */
-  Child(List<String> command, Map<String, String> environment, Path log, int patienceS)
+  public Child(List<String> command, Map<String, String> environment, Path log, int patienceS)
       throws IOException {
     this.log = log;
     this.patienceS = patienceS;
@@ -54,7 +54,7 @@ final class Child implements AutoCloseable {
    *
    * @throws PeerException when the worker reports an error, ends, or stays silent
    */
-  String ask(String command) throws PeerException {
+  public String ask(String command) throws PeerException {
     String answer;
     try {
       out.write(command);
@@ -80,7 +80,7 @@ final class Child implements AutoCloseable {
   }
 
   /** The same where the answer is the time that something took: more than nothing. */
-  double seconds(String command) throws PeerException {
+  public double seconds(String command) throws PeerException {
     double seconds = number(command);
     if (!(seconds > 0) || Double.isInfinite(seconds)) {
       throw new PeerException("its worker measured " + seconds + " s");
@@ -121,6 +121,11 @@ final class Child implements AutoCloseable {
       reason = String.valueOf(e.getMessage());
     }
     return new PeerException("its process ended: " + reason + " (" + log + ")");
+  }
+
+  /** Whether the process runs. */
+  public boolean isAlive() {
+    return process.isAlive();
   }
 
   /** Ends the process. */

@@ -4,7 +4,8 @@ package io.gradus.benchmarks.engines;
 public final class PeerException extends Exception {
   private static final long serialVersionUID = 1;
 
-  PeerException(String message) {
+  /** With a line that says why. */
+  public PeerException(String message) {
     super(message);
   }
 }

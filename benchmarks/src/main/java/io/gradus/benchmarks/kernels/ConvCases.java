@@ -1,22 +1,24 @@
 package io.gradus.benchmarks.kernels;
 
 import io.gradus.backend.ConvShape;
+import io.gradus.backend.ProductPrecision;
 import io.gradus.core.DType;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A convolution of square images with a square kernel, padded so that stride 1 keeps the size:
  * forward and both gradients, which are as many multiplications each.
  */
 final class ConvCases {
-  private static final DType F32 = DType.FLOAT32;
-
+  private final DType dtype;
   private final ConvShape shape;
   private final long x;
   private final long w;
   private final long y;
 
-  ConvCases(int n, int side, int c, int o, int kernel, int stride) {
+  ConvCases(DType dtype, int n, int side, int c, int o, int kernel, int stride) {
+    this.dtype = dtype;
     int pad = kernel / 2;
     shape = new ConvShape(n, side, side, c, o, kernel, kernel, stride, stride, pad, pad, 1, 1, 1);
     x = (long) n * side * side * c;
@@ -24,44 +26,70 @@ final class ConvCases {
     y = (long) n * shape.oh() * shape.ow() * o;
   }
 
-  List<KernelCase> all() {
+  /** Forward, gradient of the input, gradient of the weight; each with its goal. */
+  List<KernelCase> all(List<Goal> goals) {
     return List.of(
         kernel(
             "conv2d",
+            "conv forward",
+            goals.get(0),
             bench -> {
-              var image = bench.normal(F32, x);
-              var weight = bench.normal(F32, w);
-              var out = bench.empty(F32, y);
+              var image = bench.normal(dtype, x);
+              var weight = bench.normal(dtype, w);
+              var out = bench.empty(dtype, y);
               return () -> bench.backend().conv2dForward(image, weight, null, out, shape);
             }),
         kernel(
             "conv2d, input gradient",
+            "conv input",
+            goals.get(1),
             bench -> {
-              var gradY = bench.normal(F32, y);
-              var weight = bench.normal(F32, w);
-              var gradX = bench.empty(F32, x);
+              var gradY = bench.normal(dtype, y);
+              var weight = bench.normal(dtype, w);
+              var gradX = bench.empty(dtype, x);
               return () -> bench.backend().conv2dBackwardInput(gradY, weight, gradX, shape);
             }),
         kernel(
             "conv2d, weight gradient",
+            "conv weight",
+            goals.get(2),
             bench -> {
-              var image = bench.normal(F32, x);
-              var gradY = bench.normal(F32, y);
-              var gradW = bench.empty(F32, w);
+              var image = bench.normal(dtype, x);
+              var gradY = bench.normal(dtype, y);
+              var gradW = bench.empty(dtype, w);
               return () -> bench.backend().conv2dBackwardWeight(image, gradY, gradW, shape);
             }));
   }
 
-  private KernelCase kernel(String name, KernelCase.Setup setup) {
+  private KernelCase kernel(String name, String peer, Goal goal, KernelCase.Setup setup) {
     String sizes =
-        KernelCases.by(shape.n(), shape.h(), shape.w(), shape.c())
+        KernelList.by(shape.n(), shape.h(), shape.w(), shape.c())
             + " to "
             + shape.o()
             + ", "
-            + KernelCases.by(shape.kh(), shape.kw())
+            + KernelList.by(shape.kh(), shape.kw())
             + (shape.strideH() == 1 ? "" : ", stride " + shape.strideH());
     double flops = 2.0 * y * shape.kh() * shape.kw() * shape.c();
     return new KernelCase(
-        "conv", name, sizes, F32, flops, (double) F32.bytes() * (x + w + y), setup);
+        "conv",
+        name,
+        sizes,
+        dtype,
+        ProductPrecision.EXACT,
+        flops,
+        (double) dtype.bytes() * (x + w + y),
+        setup,
+        goal,
+        String.format(
+            Locale.ROOT,
+            "%s %d %d %d %d %d %d %s",
+            peer,
+            shape.n(),
+            shape.h(),
+            shape.c(),
+            shape.o(),
+            shape.kh(),
+            shape.strideH(),
+            dtype.name().toLowerCase(Locale.ROOT)));
   }
 }

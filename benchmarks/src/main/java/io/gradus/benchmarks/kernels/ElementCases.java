@@ -1,6 +1,7 @@
 package io.gradus.benchmarks.kernels;
 
 import io.gradus.backend.BinaryOp;
+import io.gradus.backend.ProductPrecision;
 import io.gradus.backend.RandomKind;
 import io.gradus.backend.UnaryOp;
 import io.gradus.core.DType;
@@ -10,26 +11,31 @@ import java.util.Locale;
 
 /** What is done to every element of a dense tensor, and a transposition. */
 final class ElementCases {
-  private static final DType F32 = DType.FLOAT32;
   private static final long ROW = 64;
+  private static final String DROPOUT = "dropout";
 
+  private final DType dtype;
   private final long n;
+  private final Goal dropout;
   private final List<KernelCase> cases = new ArrayList<>();
 
-  ElementCases(long n) {
+  ElementCases(DType dtype, long n, Goal dropout) {
+    this.dtype = dtype;
     this.n = n;
+    this.dropout = dropout;
   }
 
   List<KernelCase> all() {
+    DType other = dtype.isHalf() ? DType.FLOAT32 : DType.BFLOAT16;
     for (UnaryOp op : List.of(UnaryOp.RELU, UnaryOp.EXP, UnaryOp.GELU)) {
       add(
           "elementwise",
           op.name().toLowerCase(Locale.ROOT),
           1,
-          2.0 * F32.bytes(),
+          2.0 * dtype.bytes(),
           bench -> {
-            var x = bench.normal(F32, n);
-            var y = bench.empty(F32, n);
+            var x = bench.normal(dtype, n);
+            var y = bench.empty(dtype, n);
             return () -> bench.backend().unary(op, x, y);
           });
     }
@@ -37,11 +43,11 @@ final class ElementCases {
         "elementwise",
         "add",
         1,
-        3.0 * F32.bytes(),
+        3.0 * dtype.bytes(),
         bench -> {
-          var a = bench.normal(F32, n);
-          var b = bench.normal(F32, n);
-          var out = bench.empty(F32, n);
+          var a = bench.normal(dtype, n);
+          var b = bench.normal(dtype, n);
+          var out = bench.empty(dtype, n);
           long[] dense = {1};
           long[] shape = {n};
           return () -> bench.backend().binary(BinaryOp.ADD, a, dense, b, dense, out, shape);
@@ -50,11 +56,11 @@ final class ElementCases {
         "elementwise",
         "add a row",
         1,
-        2.0 * F32.bytes(),
+        2.0 * dtype.bytes(),
         bench -> {
-          var a = bench.normal(F32, n);
-          var b = bench.normal(F32, ROW);
-          var out = bench.empty(F32, n);
+          var a = bench.normal(dtype, n);
+          var b = bench.normal(dtype, ROW);
+          var out = bench.empty(dtype, n);
           long[] rows = {ROW, 1};
           long[] row = {0, 1};
           long[] shape = {n / ROW, ROW};
@@ -64,10 +70,10 @@ final class ElementCases {
         "copy",
         "transpose",
         0,
-        2.0 * F32.bytes(),
+        2.0 * dtype.bytes(),
         bench -> {
-          var x = bench.normal(F32, n);
-          var y = bench.empty(F32, n);
+          var x = bench.normal(dtype, n);
+          var y = bench.empty(dtype, n);
           long[] from = {1, n / ROW};
           long[] to = {ROW, 1};
           long[] shape = {n / ROW, ROW};
@@ -75,22 +81,22 @@ final class ElementCases {
         });
     add(
         "copy",
-        "cast to bfloat16",
+        "cast to " + other.name().toLowerCase(Locale.ROOT),
         0,
-        F32.bytes() + (double) DType.BFLOAT16.bytes(),
+        dtype.bytes() + (double) other.bytes(),
         bench -> {
-          var x = bench.normal(F32, n);
-          var y = bench.empty(DType.BFLOAT16, n);
+          var x = bench.normal(dtype, n);
+          var y = bench.empty(other, n);
           return () -> bench.backend().cast(x, y);
         });
     add(
         "random",
-        "dropout",
+        DROPOUT,
         1,
-        2.0 * F32.bytes(),
+        2.0 * dtype.bytes(),
         bench -> {
-          var x = bench.normal(F32, n);
-          var y = bench.empty(F32, n);
+          var x = bench.normal(dtype, n);
+          var y = bench.empty(dtype, n);
           var rng = bench.rng();
           return () -> bench.backend().dropout(x, rng, y, n, 0, 0.5);
         });
@@ -98,9 +104,9 @@ final class ElementCases {
         "random",
         "normal",
         1,
-        F32.bytes(),
+        dtype.bytes(),
         bench -> {
-          var y = bench.empty(F32, n);
+          var y = bench.empty(dtype, n);
           var rng = bench.rng();
           return () -> bench.backend().random(RandomKind.NORMAL, y, rng, 0, 0, 1);
         });
@@ -110,6 +116,20 @@ final class ElementCases {
   private void add(
       String group, String name, double flopsEach, double bytesEach, KernelCase.Setup setup) {
     cases.add(
-        new KernelCase(group, name, Long.toString(n), F32, flopsEach * n, bytesEach * n, setup));
+        new KernelCase(
+            group,
+            name,
+            Long.toString(n),
+            dtype,
+            ProductPrecision.EXACT,
+            flopsEach * n,
+            bytesEach * n,
+            setup,
+            name.equals(DROPOUT) ? dropout : Goal.NONE,
+            String.join(
+                " ",
+                name.replace(' ', '_'),
+                Long.toString(n),
+                dtype.name().toLowerCase(Locale.ROOT))));
   }
 }

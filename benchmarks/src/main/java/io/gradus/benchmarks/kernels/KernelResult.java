@@ -1,7 +1,10 @@
 package io.gradus.benchmarks.kernels;
 
 import io.gradus.benchmarks.report.Statistics;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What was measured of a kernel.
@@ -10,22 +13,40 @@ import java.util.List;
  * @param kernel what ran
  * @param limits what the device can do at most
  * @param seconds of one call, by round; empty where it failed
+ * @param peers the same of other engines, by name
  * @param problem why it failed, or empty
  */
 record KernelResult(
-    String device, KernelCase kernel, Limits limits, List<Double> seconds, String problem) {
+    String device,
+    KernelCase kernel,
+    Limits limits,
+    List<Double> seconds,
+    Map<String, List<Double>> peers,
+    String problem) {
+  /** Of a kernel without peers. */
+  KernelResult(
+      String device, KernelCase kernel, Limits limits, List<Double> seconds, String problem) {
+    this(device, kernel, limits, seconds, Map.of(), problem);
+  }
+
   /** Whether there are figures. */
   boolean measured() {
     return !seconds.isEmpty();
   }
 
-  private double median() {
+  double median() {
     return Statistics.of(seconds).median();
   }
 
   /** Microseconds of a call. */
   double micros() {
     return median() * 1e6;
+  }
+
+  /** How far the slowest round is from the fastest, of the median. */
+  double spread() {
+    Statistics all = Statistics.of(seconds);
+    return (all.max() - all.min()) / all.median();
   }
 
   /** Billions of operations a second. */
@@ -40,6 +61,16 @@ record KernelResult(
 
   /** The share of what the device can do with such a kernel; not a number where unknown. */
   double share() {
-    return limits.seconds(kernel) / median();
+    return measured() ? limits.seconds(kernel) / median() : Double.NaN;
+  }
+
+  /** A peer's time over ours, by round; null where one of them was not measured. */
+  @Nullable Statistics ratio(String peer) {
+    List<Double> theirs = peers.getOrDefault(peer, List.of());
+    List<Double> ratios = new ArrayList<>();
+    for (int i = 0; i < Math.min(seconds.size(), theirs.size()); i++) {
+      ratios.add(theirs.get(i) / seconds.get(i));
+    }
+    return ratios.isEmpty() ? null : Statistics.of(ratios);
   }
 }

@@ -2,6 +2,7 @@ package io.gradus.benchmarks.kernels;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.gradus.benchmarks.report.Section;
+import io.gradus.benchmarks.report.Statistics;
 import io.gradus.benchmarks.report.Table;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -9,14 +10,18 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.knowm.xchart.internal.chartpart.IChart;
 
 /** Kernels beside the limits of their devices. */
 final class KernelSection implements Section {
   private final Map<String, Limits> limits;
   private final List<KernelResult> results;
+  private final List<String> peerNotes;
 
-  KernelSection(Map<String, Limits> limits, List<KernelResult> results) {
+  KernelSection(Map<String, Limits> limits, List<KernelResult> results, List<String> peerNotes) {
+    this.peerNotes = List.copyOf(peerNotes);
     this.limits = new LinkedHashMap<>(limits);
     this.results = List.copyOf(results);
   }
@@ -34,49 +39,59 @@ final class KernelSection implements Section {
   @Override
   public String intro() {
     return """
-        Medians of rounds. GFLOP/s counts additions, multiplications and other functions alike, GB/s
-        every operand once. The limit is the larger of both times at the device's own rates; a share
-        above 100% means that operands stayed in the processor's caches.""";
+        Medians of rounds; spread is what the slowest round is behind the fastest, of the median.
+        GFLOP/s counts additions, multiplications and other functions alike, GB/s every operand
+        once. The limit is the larger of both times at the device's own rates; a share above 100%
+        means that operands stayed in the processor's caches. On GPUs operands are rotated beyond
+        the cache, and beside others stands their time over ours, above 1 where ours is faster, as
+        median of rounds in which the engines take turns.""";
   }
 
   @Override
   public Table table() {
-    Table table =
-        new Table("device", "group", "kernel", "sizes", "time", "GFLOP/s", "GB/s", "of the limit");
+    Set<String> engines = new TreeSet<>();
+    results.forEach(result -> engines.addAll(result.peers().keySet()));
+    List<String> head =
+        new ArrayList<>(
+            List.of("device", "group", "kernel", "sizes", "type", "time", "spread", "GFLOP/s"));
+    head.addAll(List.of("GB/s", "of the limit"));
+    engines.forEach(engine -> head.add("beside " + engine));
+    head.add("goal");
+    Table table = new Table(head.toArray(String[]::new));
     for (KernelResult result : results) {
-      KernelCase kernel = result.kernel();
-      String name = kernel.name() + (kernel.dtype().isHalf() ? ", bfloat16" : "");
-      if (!result.measured()) {
-        table.add(
-            List.of(
-                result.device(),
-                kernel.group(),
-                name,
-                kernel.shape(),
-                "-",
-                "-",
-                "-",
-                result.problem()));
-        continue;
+      List<String> row = row(result);
+      for (String engine : engines) {
+        Statistics ratio = result.ratio(engine);
+        row.add(ratio == null ? "" : ratio.toString());
       }
-      table.add(
-          List.of(
-              result.device(),
-              kernel.group(),
-              name,
-              kernel.shape(),
-              format("%,.1f us", result.micros()),
-              kernel.flops() == 0 ? "" : rate(result.gflops()),
-              rate(result.gigabytes()),
-              Double.isNaN(result.share()) ? "" : format("%.0f%%", 100 * result.share())));
+      row.add(result.kernel().goal().verdict(result));
+      table.add(row);
     }
     return table;
+  }
+
+  private static List<String> row(KernelResult result) {
+    KernelCase kernel = result.kernel();
+    List<String> row =
+        new ArrayList<>(
+            List.of(result.device(), kernel.group(), kernel.name(), kernel.shape(), kernel.type()));
+    if (!result.measured()) {
+      row.addAll(List.of("-", "-", "-", "-", result.problem()));
+      return row;
+    }
+    row.add(format("%,.1f us", result.micros()));
+    row.add(format("%.0f%%", 100 * result.spread()));
+    row.add(kernel.flops() == 0 ? "" : rate(result.gflops()));
+    row.add(rate(result.gigabytes()));
+    row.add(Double.isNaN(result.share()) ? "" : format("%.0f%%", 100 * result.share()));
+    return row;
   }
 
   @Override
   public List<String> notes() {
     List<String> notes = new ArrayList<>();
     limits.forEach((device, most) -> notes.add("limits of " + device + ": " + most.source()));
+    notes.addAll(peerNotes);
     return notes;
   }
 
@@ -84,24 +99,32 @@ final class KernelSection implements Section {
   public Table values() {
     Table table =
         new Table(
-            "device", "group", "kernel", "sizes", "type", "flops", "bytes", "round", "seconds");
+            "device", "group", "kernel", "sizes", "type", "flops", "bytes", "engine", "round",
+            "seconds");
     for (KernelResult result : results) {
-      KernelCase kernel = result.kernel();
-      for (int round = 0; round < result.seconds().size(); round++) {
-        table.add(
-            List.of(
-                result.device(),
-                kernel.group(),
-                kernel.name(),
-                kernel.shape(),
-                kernel.dtype().name().toLowerCase(Locale.ROOT),
-                format("%.0f", kernel.flops()),
-                format("%.0f", kernel.bytes()),
-                Integer.toString(round + 1),
-                Double.toString(result.seconds().get(round))));
-      }
+      values(table, result, "gradus", result.seconds());
+      result.peers().forEach((engine, seconds) -> values(table, result, engine, seconds));
     }
     return table;
+  }
+
+  private static void values(
+      Table table, KernelResult result, String engine, List<Double> seconds) {
+    KernelCase kernel = result.kernel();
+    for (int round = 0; round < seconds.size(); round++) {
+      table.add(
+          List.of(
+              result.device(),
+              kernel.group(),
+              kernel.name(),
+              kernel.shape(),
+              kernel.type(),
+              format("%.0f", kernel.flops()),
+              format("%.0f", kernel.bytes()),
+              engine,
+              Integer.toString(round + 1),
+              Double.toString(seconds.get(round))));
+    }
   }
 
   @Override
@@ -113,6 +136,7 @@ final class KernelSection implements Section {
       json.writeObjectFieldStart(entry.getKey());
       json.writeStringField("source", most.source());
       number(json, "flops", most.flops());
+      number(json, "tf32Flops", most.tf32Flops());
       number(json, "halfFlops", most.halfFlops());
       number(json, "bytes", most.bytes());
       json.writeEndObject();
@@ -133,21 +157,32 @@ final class KernelSection implements Section {
     json.writeStringField("group", kernel.group());
     json.writeStringField("kernel", kernel.name());
     json.writeStringField("sizes", kernel.shape());
-    json.writeStringField("type", kernel.dtype().name().toLowerCase(Locale.ROOT));
+    json.writeStringField("type", kernel.type());
     json.writeNumberField("flops", kernel.flops());
     json.writeNumberField("bytes", kernel.bytes());
     json.writeBooleanField("measured", result.measured());
     if (result.measured()) {
       number(json, "share", result.share());
-      json.writeArrayFieldStart("seconds");
-      for (double seconds : result.seconds()) {
-        json.writeNumber(seconds);
+      json.writeStringField("goal", kernel.goal().verdict(result));
+      seconds(json, "seconds", result.seconds());
+      json.writeObjectFieldStart("peers");
+      for (Map.Entry<String, List<Double>> peer : result.peers().entrySet()) {
+        seconds(json, peer.getKey(), peer.getValue());
       }
-      json.writeEndArray();
+      json.writeEndObject();
     } else {
       json.writeStringField("problem", result.problem());
     }
     json.writeEndObject();
+  }
+
+  private static void seconds(JsonGenerator json, String field, List<Double> seconds)
+      throws IOException {
+    json.writeArrayFieldStart(field);
+    for (double second : seconds) {
+      json.writeNumber(second);
+    }
+    json.writeEndArray();
   }
 
   /** JSON has no word for what is not a number: such a field is left out. */

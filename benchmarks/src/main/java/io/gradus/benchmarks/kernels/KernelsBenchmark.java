@@ -1,5 +1,6 @@
 package io.gradus.benchmarks.kernels;
 
+import io.gradus.benchmarks.engines.PythonWorker;
 import io.gradus.benchmarks.report.RunOptions;
 import io.gradus.core.GradusException;
 import java.io.IOException;
@@ -32,15 +33,34 @@ public final class KernelsBenchmark implements Callable<Integer> {
       description = "Groups of operations, such as matmul, conv, norm (default: all).")
   private List<String> groups = List.of();
 
+  @Option(
+      names = "--peers",
+      paramLabel = "NAME",
+      split = ",",
+      description =
+          "PyTorch beside GPUs: pytorch, pytorch-compile; python3 must have torch (default: none).")
+  private List<String> peers = List.of();
+
+  @Option(
+      names = "--resume",
+      description = "Goes on with a run for the same folder that was stopped.")
+  private boolean resume;
+
   /** For picocli. */
   public KernelsBenchmark() {}
 
   /** Gives 0 when done; fails where a device cannot be used. */
   @Override
   public Integer call() throws IOException, GradusException {
-    KernelRun kernels = new KernelRun(run, groups);
-    (devices.isEmpty() ? KernelRun.usable() : devices).forEach(kernels::measure);
-    run.publish("kernels", "Kernels", List.of(kernels.section()));
+    run.require(
+        peers.stream().allMatch(PythonWorker::isNamed),
+        "--peers: there are " + PythonWorker.EAGER + " and " + PythonWorker.COMPILED);
+    try (KernelRun kernels = new KernelRun(run, groups, peers, resume)) {
+      for (String device : devices.isEmpty() ? KernelRun.usable() : devices) {
+        kernels.measure(device);
+      }
+      run.publish("kernels", "Kernels", List.of(kernels.section()));
+    }
     return 0;
   }
 }

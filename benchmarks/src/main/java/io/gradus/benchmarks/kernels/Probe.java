@@ -79,7 +79,7 @@ final class Probe {
               words[0],
               bytes * 1e-9,
               threads);
-      return new Limits(flops, flops, bytes, source);
+      return Limits.processor(flops, bytes, source);
     } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
       return Limits.unknown(PROGRAM + " answered '" + answer + "'");
     }

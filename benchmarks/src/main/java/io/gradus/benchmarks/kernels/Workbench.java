@@ -46,6 +46,9 @@ final class Workbench implements AutoCloseable {
     }
     Buffer narrow = empty(dtype, n);
     backend.cast(wide, narrow);
+    Memory memory = taken.remove(taken.size() - 2);
+    backend.synchronize();
+    memory.release();
     return narrow;
   }
 

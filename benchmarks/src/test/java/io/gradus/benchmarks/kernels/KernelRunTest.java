@@ -16,10 +16,10 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 class KernelRunTest {
-  private static final Limits LIMITS = new Limits(1e11, 1e12, 1e10, "a test");
+  private static final Limits LIMITS = new Limits(1e11, 3e11, 1e12, 1e10, 0, "a test");
 
   private static KernelCase kernel(DType dtype, double flops, double bytes) {
-    return new KernelCase("group", "name", "sizes", dtype, flops, bytes, bench -> () -> {});
+    return new KernelCase("matmul", "name", "sizes", dtype, flops, bytes, bench -> () -> {});
   }
 
   @Test
@@ -48,7 +48,7 @@ class KernelRunTest {
     assertEquals("128x512x784", product.shape());
     assertEquals(2.0 * 128 * 512 * 784, product.flops());
     assertEquals(4.0 * (128 * 784 + 512 * 784 + 128 * 512), product.bytes());
-    KernelCase conv = new ConvCases(2, 8, 3, 5, 3, 2).all().get(0);
+    KernelCase conv = new KernelList(DType.FLOAT32).conv(2, 8, 3, 5, 3, 2).cases().get(0);
     assertEquals("2x8x8x3 to 5, 3x3, stride 2", conv.shape());
     assertEquals(2.0 * 2 * 4 * 4 * 5 * 27, conv.flops());
     assertEquals(4.0 * (2 * 64 * 3 + 5 * 27 + 2 * 16 * 5), conv.bytes());
@@ -74,7 +74,8 @@ class KernelRunTest {
             List.of(
                 new KernelResult("dev:0", kernel(DType.FLOAT32, 1, 1), unknown, List.of(1.0), ""),
                 new KernelResult(
-                    "dev:0", kernel(DType.FLOAT32, 1, 1), unknown, List.of(), "out of memory")));
+                    "dev:0", kernel(DType.FLOAT32, 1, 1), unknown, List.of(), "out of memory")),
+            List.of());
     assertTrue(section.table().text().contains("out of memory"), section.table().text());
     assertFalse(section.table().text().contains("NaN"), section.table().text());
     assertEquals(List.of("limits of dev:0: nobody knows"), section.notes());

@@ -1,0 +1,134 @@
+package io.gradus.benchmarks.kernels;
+
+import io.gradus.benchmarks.engines.Child;
+import io.gradus.benchmarks.engines.PeerException;
+import io.gradus.benchmarks.engines.PythonWorker;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * PyTorch's kernels beside ours, in processes that take turns with this one: as it is, which calls
+ * cuBLAS and cuDNN, and compiled.
+ */
+final class KernelPeers implements AutoCloseable {
+  /** PyTorch without its compiler. */
+  static final String EAGER = PythonWorker.EAGER;
+
+  /** PyTorch with its compiler. */
+  static final String COMPILED = PythonWorker.COMPILED;
+
+  private static final int PATIENCE_S = 120;
+
+  private final Map<String, Child> children = new LinkedHashMap<>();
+  private final List<String> notes = new ArrayList<>();
+
+  private KernelPeers() {}
+
+  /** None. */
+  static KernelPeers none() {
+    return new KernelPeers();
+  }
+
+  /**
+   * Starts those of names; one that cannot be started is a line of {@link #notes()}.
+   *
+   * @param folder for the script and the processes' standard error
+   */
+  static KernelPeers start(List<String> names, Path folder) throws IOException {
+    Map<String, List<String>> commands = new LinkedHashMap<>();
+    for (String name : names) {
+      commands.put(name, PythonWorker.command(folder, name));
+    }
+    return start(commands, folder);
+  }
+
+  /** The same by their command lines. */
+  static KernelPeers start(Map<String, List<String>> commands, Path folder) {
+    KernelPeers peers = new KernelPeers();
+    commands.forEach(
+        (name, command) -> {
+          try {
+            peers.start(name, command, folder);
+          } catch (PeerException e) {
+            peers.notes.add(name + ": left out, " + e.getMessage());
+          }
+        });
+    return peers;
+  }
+
+  private void start(String name, List<String> command, Path folder) throws PeerException {
+    Child child;
+    try {
+      child = new Child(command, Map.of(), folder.resolve("kernels-" + name + ".log"), PATIENCE_S);
+    } catch (IOException e) {
+      throw new PeerException("cannot be started: " + e.getMessage());
+    }
+    boolean ready = false;
+    try {
+      notes.add(name + ": " + child.ask("about"));
+      children.put(name, child);
+      ready = true;
+    } finally {
+      if (!ready) {
+        child.close();
+      }
+    }
+  }
+
+  /** What each is, or why it is left out. */
+  List<String> notes() {
+    return notes;
+  }
+
+  /** The names of those that can do a kernel, which they now prepare; a failure is a line. */
+  List<String> prepare(KernelCase kernel, long cacheBytes) {
+    List<String> able = new ArrayList<>();
+    for (String name : List.copyOf(children.keySet())) {
+      if (!kernel.peer().isEmpty() && worthwhile(kernel, name)) {
+        try {
+          child(name).ask("kernel " + cacheBytes + " " + kernel.peer());
+          able.add(name);
+        } catch (PeerException e) {
+          failed(name, kernel, e);
+        }
+      }
+    }
+    return able;
+  }
+
+  /** To compile takes longer than to measure, so it is done where it is the goal. */
+  private static boolean worthwhile(KernelCase kernel, String name) {
+    return name.equals(EAGER) || name.equals(kernel.goal().peer());
+  }
+
+  /** The seconds that a peer takes for so many calls of what it has prepared. */
+  double seconds(String name, int calls) throws PeerException {
+    return child(name).seconds("repeat " + calls);
+  }
+
+  void failed(String name, KernelCase kernel, PeerException e) {
+    notes.add(name + ": " + kernel.name() + " " + kernel.shape() + ": " + e.getMessage());
+    Child child = children.get(name);
+    if (child != null && !child.isAlive()) {
+      children.remove(name);
+      child.close();
+    }
+  }
+
+  private Child child(String name) throws PeerException {
+    Child child = children.get(name);
+    if (child == null) {
+      throw new PeerException("its process ended");
+    }
+    return child;
+  }
+
+  @Override
+  public void close() {
+    children.values().forEach(Child::close);
+  }
+}

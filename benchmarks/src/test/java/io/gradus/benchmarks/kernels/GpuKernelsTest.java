@@ -1,0 +1,219 @@
+package io.gradus.benchmarks.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.gradus.backend.Backend;
+import io.gradus.backend.Backends;
+import io.gradus.backend.ProductPrecision;
+import io.gradus.benchmarks.engines.PeerException;
+import io.gradus.benchmarks.engines.PythonWorker;
+import io.gradus.core.DType;
+import io.gradus.core.Device;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What GPUs are measured with, tried without one. */
+class GpuKernelsTest {
+  private static final Limits LIMITS = new Limits(1e11, 3e11, 1e12, 1e10, 1 << 20, "a test");
+
+  @TempDir private Path folder;
+
+  private static KernelCase kernel(double flops, double bytes, Goal goal) {
+    return new KernelCase(
+        "matmul",
+        "name",
+        "sizes",
+        DType.BFLOAT16,
+        ProductPrecision.EXACT,
+        flops,
+        bytes,
+        bench -> () -> {},
+        goal,
+        "softmax 8 16 bfloat16");
+  }
+
+  @Test
+  void everyKindOfGpuKernelRuns() {
+    Backend backend = Backends.of(Device.reference());
+    long before = backend.allocator().liveBytes();
+    Set<String> tried = new HashSet<>();
+    for (KernelCase kernel : KernelCases.smallOfGpus()) {
+      try (DeviceCalls calls = DeviceCalls.of(backend, kernel, (long) kernel.bytes())) {
+        assertTrue(calls.seconds(4) > 0);
+      }
+      tried.add(kernel.name());
+    }
+    tried.add("AdamW");
+    tried.add("batch");
+    tried.add("causal attention");
+    tried.add("causal attention, gradient");
+    for (KernelCase kernel : KernelCases.ofGpus()) {
+      assertTrue(tried.contains(kernel.name()) || kernel.group().equals("matmul"), kernel.name());
+    }
+    assertEquals(before, backend.allocator().liveBytes());
+  }
+
+  @Test
+  void gpuKernelsDifferAndCoverEveryGroup() {
+    Set<String> keys = new HashSet<>();
+    Set<String> groups = new HashSet<>();
+    for (KernelCase kernel : KernelCases.ofGpus()) {
+      assertTrue(keys.add(kernel.key()), kernel.key());
+      groups.add(kernel.group());
+    }
+    assertEquals(KernelCases.groups(), groups);
+  }
+
+  @Test
+  void theScriptKnowsEveryKernel() throws IOException {
+    Path script = Path.of(PythonWorker.command(folder, PythonWorker.EAGER).get(1));
+    String text = Files.readString(script);
+    for (KernelCase kernel : KernelCases.ofGpus()) {
+      String name = kernel.peer().split(" ", 2)[0];
+      assertTrue(text.contains("    \"" + name + "\": "), kernel.peer());
+      String type = kernel.peer().substring(kernel.peer().lastIndexOf(' ') + 1);
+      assertTrue(Set.of("float32", "tf32", "bfloat16").contains(type), kernel.peer());
+    }
+  }
+
+  @Test
+  void operandsAreRotatedBeyondTheCache() {
+    assertEquals(1, DeviceCalls.sets(kernel(1, 1000, Goal.NONE), 0));
+    assertEquals(1, DeviceCalls.sets(kernel(1, 1e12, Goal.NONE), 60 << 20));
+    assertEquals(3, DeviceCalls.sets(kernel(1, 1e6, Goal.NONE), 1_000_000));
+    assertEquals(64, DeviceCalls.sets(kernel(1, 4, Goal.NONE), 60 << 20));
+    List<Integer> order = new ArrayList<>();
+    int[] made = {0};
+    KernelCase counting =
+        new KernelCase(
+            "g",
+            "n",
+            "s",
+            DType.FLOAT32,
+            1,
+            1,
+            bench -> {
+              int set = made[0]++;
+              return () -> order.add(set);
+            });
+    try (DeviceCalls calls = DeviceCalls.of(Backends.of(Device.reference()), counting, 1)) {
+      calls.seconds(5);
+      calls.record(1, 1);
+      assertFalse(calls.isRecorded());
+    }
+    assertEquals(List.of(0, 1, 2, 0, 1), order);
+  }
+
+  @Test
+  void goalsAreMetOrMissed() {
+    Goal goal = Goal.ofEager(1).andLimit(0.5);
+    KernelCase kernel = kernel(1e12, 1, goal);
+    Map<String, List<Double>> slower = Map.of(PythonWorker.EAGER, List.of(2.0, 3.0, 4.0));
+    KernelResult good = new KernelResult("d", kernel, LIMITS, List.of(1.0, 1.5, 2.0), slower, "");
+    assertEquals("met: 50% of the limit, met: 1.00 of pytorch", goal.verdict(good));
+    KernelResult bad = new KernelResult("d", kernel, LIMITS, List.of(9.0, 9.0, 9.0), slower, "");
+    assertEquals("MISSED: 50% of the limit, MISSED: 1.00 of pytorch", goal.verdict(bad));
+    assertEquals("", goal.verdict(new KernelResult("d", kernel, LIMITS, List.of(), "failed")));
+    assertEquals("", Goal.NONE.verdict(good));
+  }
+
+  @Test
+  void tensorCoresLimitProductsAlone() {
+    assertEquals(1, LIMITS.seconds(kernel(1e12, 1, Goal.NONE)));
+    KernelCase tf32 =
+        new KernelList(DType.FLOAT32)
+            .matmul(ProductPrecision.TF32, 10, 10, 10, false, true)
+            .matmul(ProductPrecision.TF32X3, 10, 10, 10, false, true)
+            .cases()
+            .get(1);
+    assertEquals("tf32x3", tf32.type());
+    assertEquals("matmul NT 10 10 10 float32", tf32.peer());
+    Limits arithmetic = new Limits(1, 300, 1, 1e30, 0, "");
+    assertEquals(2000.0 / 100, arithmetic.seconds(tf32), 1e-9);
+  }
+
+  @Test
+  void aStoppedRunGoesOn() throws IOException {
+    Path file = folder.resolve("deep/log.tsv");
+    KernelCase kernel = kernel(1, 1, Goal.NONE);
+    Map<String, List<Double>> peers = Map.of(PythonWorker.EAGER, List.of(3.0, 0.5));
+    KernelLog log = new KernelLog(file, true);
+    log.add(new KernelResult("cuda:0", kernel, LIMITS, List.of(1.0, 2e-6), peers, ""));
+    log.add(new KernelResult("cuda:1", kernel, LIMITS, List.of(), "no\tmemory"));
+    Files.writeString(
+        file, "\ncuda:2\t" + kernel.key() + "\t\tgradus=1.", StandardOpenOption.APPEND);
+    KernelLog again = new KernelLog(file, true);
+    KernelResult first = again.find("cuda:0", kernel, LIMITS);
+    assertNotNull(first);
+    assertEquals(List.of(1.0, 2e-6), first.seconds());
+    assertEquals(peers, first.peers());
+    KernelResult failed = again.find("cuda:1", kernel, LIMITS);
+    assertNotNull(failed);
+    assertEquals("no memory", failed.problem());
+    assertFalse(failed.measured());
+    assertNull(again.find("cuda:2", kernel, LIMITS));
+    assertNull(again.find("cuda:0", KernelCases.ofGpus().get(0), LIMITS));
+    assertNull(new KernelLog(file, false).find("cuda:0", kernel, LIMITS));
+  }
+
+  @Test
+  void peersThatMisbehaveAreLines() throws Exception {
+    String answers =
+        "while read -r line; do case $line in about) echo fake 1;; kernel*) echo ready;;"
+            + " repeat*) echo 0.5;; esac; done";
+    KernelCase kernel = kernel(1, 1, Goal.NONE);
+    try (KernelPeers peers =
+        KernelPeers.start(
+            Map.of(
+                KernelPeers.EAGER,
+                List.of("sh", "-c", answers),
+                "silent",
+                List.of("sh", "-c", "echo no torch here >&2"),
+                "absent",
+                List.of("/nowhere/python3")),
+            folder)) {
+      assertEquals(List.of(KernelPeers.EAGER), peers.prepare(kernel, 0));
+      assertEquals(0.5, peers.seconds(KernelPeers.EAGER, 3));
+      assertThrows(PeerException.class, () -> peers.seconds("silent", 1));
+      assertEquals(3, peers.notes().size());
+      assertTrue(peers.notes().contains(KernelPeers.EAGER + ": fake 1"), "" + peers.notes());
+      assertTrue(
+          peers.notes().stream().anyMatch(n -> n.startsWith("silent: left out, its process ended")),
+          "" + peers.notes());
+    }
+    assertTrue(KernelPeers.none().prepare(kernel, 0).isEmpty());
+  }
+
+  @Test
+  void withoutTorchTheScriptSaysSo() throws Exception {
+    List<String> command = new ArrayList<>(PythonWorker.command(folder, PythonWorker.EAGER));
+    // Where there is a torch, isolation from its folder hides it.
+    command.addAll(1, List.of("-I", "-S"));
+    Process process;
+    try {
+      process = new ProcessBuilder(command).start();
+    } catch (IOException e) {
+      org.junit.jupiter.api.Assumptions.abort("there is no python3: " + e.getMessage());
+      return;
+    }
+    process.getOutputStream().write("about\n".getBytes(StandardCharsets.UTF_8));
+    process.getOutputStream().close();
+    String answer = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals("error No module named 'torch'\n", answer);
+  }
+}
