@@ -12,8 +12,15 @@ import io.gradus.nn.MultiHeadAttention;
 import io.gradus.nn.Sequential;
 import io.gradus.tensor.Tensor;
 
-/** The transformer of {@link CharGpt}: from tokens {@code [N, L]} to logits {@code [N, L, V]}. */
-final class CharGptNetwork extends Module {
+/**
+ * The transformer of {@link CharGpt}, with a norm before each attention and hidden layer and a head
+ * of its own.
+ *
+ * <p>Shapes: tokens {@code [N, L]}, INT64, to logits {@code [N, L, V]}.
+ *
+ * <p>Source: Radford et al., "Language models are unsupervised multitask learners", 2019.
+ */
+public final class CharGptNetwork extends Module {
   private static final double DEVIATION = 0.02;
 
   private final Embedding tokens;
@@ -25,7 +32,19 @@ final class CharGptNetwork extends Module {
   private final int context;
   private final int heads;
 
-  CharGptNetwork(int vocabulary, int context, int layers, int heads, int width, double drop) {
+  /**
+   * With fresh weights: normal with deviation 0.02, that of what is added to the stream divided by
+   * the root of twice the layers.
+   *
+   * @param vocabulary number V of tokens that there are
+   * @param context the most places L of a text
+   * @param layers blocks of attention and hidden layer
+   * @param heads heads of the attention
+   * @param width extent of the stream, a multiple of the heads
+   * @param drop probability of a zero in training
+   */
+  public CharGptNetwork(
+      int vocabulary, int context, int layers, int heads, int width, double drop) {
     this.context = context;
     this.heads = heads;
     tokens = registerModule("tokens", new Embedding(vocabulary, width));

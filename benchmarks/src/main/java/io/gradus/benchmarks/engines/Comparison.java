@@ -44,7 +44,7 @@ final class Comparison implements Section {
   public String intro() {
     return """
         A step is forward, cross-entropy, backward and Adam with decoupled weight decay on fixed
-        random data, float32. Results are medians of rounds in which the engines take turns; Gradus'
+        random data, in float32 unless the command names a precision. Results are medians of rounds in which the engines take turns; Gradus'
         advantage is the median of the rounds' ratios, above 1 where Gradus is faster or smaller.
         first step: from the start of a virtual machine to the end of the MLP's first step. tiny op:
         the sum of two tensors of one element. download: the jars for this platform, those of Gradus
@@ -88,7 +88,7 @@ final class Comparison implements Section {
                 result.engine(),
                 result.disagrees() ? "DISAGREE" : "agree",
                 difference,
-                Result.TOLERANCE));
+                result.tolerance()));
       }
     }
     return notes;

@@ -140,7 +140,13 @@ abstract class Contest {
         lane.laps,
         Result.advantage(unit, ours.laps, lane.laps),
         entrant.peakBytes(),
-        difference);
+        difference,
+        tolerance());
+  }
+
+  /** The largest relative difference of losses that is put down to rounding. */
+  double tolerance() {
+    return Result.TOLERANCE;
   }
 
   final int threads() {

@@ -17,10 +17,16 @@ import java.util.Map;
  * @param name its name in the table
  * @param command the end of the command line, after the virtual machine's own options
  * @param jars what is on its class path
+ * @param java whether the virtual machine of this process runs it; else the command is all
  */
-record Engine(String name, List<String> command, List<Path> jars) {
+record Engine(String name, List<String> command, List<Path> jars, boolean java) {
   /** The name of our own. */
   static final String GRADUS = "gradus";
+
+  /** One for this process's virtual machine. */
+  Engine(String name, List<String> command, List<Path> jars) {
+    this(name, command, jars, true);
+  }
 
   /** Our own on the processor, from this process's class path. */
   static Engine gradus() {
@@ -33,6 +39,15 @@ record Engine(String name, List<String> command, List<Path> jars) {
    * @param device as {@code --device} names it
    */
   static Engine gradus(String device) {
+    return gradus(device, "float32", false);
+  }
+
+  /**
+   * The same with products in a precision, and steps that are captured.
+   *
+   * @param precision as {@code --precision} names it
+   */
+  static Engine gradus(String device, String precision, boolean capture) {
     String path = System.getProperty("java.class.path", "");
     List<Path> jars = new ArrayList<>();
     for (String entry : path.split(File.pathSeparator, -1)) {
@@ -41,9 +56,14 @@ record Engine(String name, List<String> command, List<Path> jars) {
       }
     }
     return new Engine(
-        device.equals("cpu") ? GRADUS : GRADUS + "-" + device,
+        (device.equals("cpu") ? GRADUS : GRADUS + "-" + device) + (capture ? "-captured" : ""),
         List.of(
-            "-D" + GradusWorker.DEVICE + "=" + device, "-cp", path, GradusWorker.class.getName()),
+            "-D" + GradusWorker.DEVICE + "=" + device,
+            "-D" + GradusWorker.PRECISION + "=" + precision,
+            "-D" + GradusWorker.CAPTURE + "=" + capture,
+            "-cp",
+            path,
+            GradusWorker.class.getName()),
         jars);
   }
 
@@ -87,9 +107,11 @@ record Engine(String name, List<String> command, List<Path> jars) {
    */
   Child start(int threads, String setting, Path log, int patienceS) throws PeerException {
     List<String> line = new ArrayList<>();
-    line.add(
-        System.getProperty("java.home", "") + File.separator + "bin" + File.separator + "java");
-    line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    if (java) {
+      line.add(
+          System.getProperty("java.home", "") + File.separator + "bin" + File.separator + "java");
+      line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    }
     line.addAll(command);
     String n = Integer.toString(threads);
     Map<String, String> environment = new HashMap<>();

@@ -10,8 +10,8 @@ public final class EngineOptions {
       paramLabel = "NAME",
       split = ",",
       description =
-          "Other engines to measure, of torch, djl, tf, nd4j. The first time their libraries are"
-              + " downloaded.")
+          "Other engines to measure, of torch, djl, tf, nd4j; the first time their libraries are"
+              + " downloaded. Beside GPUs pytorch and pytorch-compile, which python3 must have.")
   private List<String> peers = List.of();
 
   /** For picocli. */

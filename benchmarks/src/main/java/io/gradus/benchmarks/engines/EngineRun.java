@@ -7,10 +7,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** Measures Gradus and its peers, one contest after another. */
 public final class EngineRun {
   private static final String NAME = "[a-z0-9]+";
+
+  /** Relative differences of losses after three steps that are put down to rounding. */
+  private static final Map<String, Double> TOLERANCES = Map.of("tf32", 1e-2, "bf16", 5e-2);
 
   private final RunOptions run;
   private final Plan plan;
@@ -26,18 +30,50 @@ public final class EngineRun {
    * @param devices what Gradus computes on: the first is compared with everything else
    */
   public EngineRun(RunOptions run, EngineOptions options, List<String> devices) throws IOException {
+    this(run, options, devices, "float32", false);
+  }
+
+  /**
+   * The same with products in a precision.
+   *
+   * @param precision of {@code float32, tf32, bf16}
+   * @param capture whether captured steps are measured too, before those that are not
+   */
+  EngineRun(
+      RunOptions run,
+      EngineOptions options,
+      List<String> devices,
+      String precision,
+      boolean capture)
+      throws IOException {
     run.require(!devices.isEmpty(), "--device must name a device");
     run.require(
-        options.peers().stream().allMatch(name -> name.matches(NAME)),
+        options.peers().stream().allMatch(name -> name.matches(NAME) || PythonWorker.isNamed(name)),
         "--peers: " + options.peers() + " are not names of peers");
     this.run = run;
     Plan length = run.quick() ? Plan.QUICK : Plan.FULL;
-    plan = length.withRounds(run.rounds(Plan.FULL.rounds(), Plan.QUICK.rounds()));
+    Plan rounds = length.withRounds(run.rounds(Plan.FULL.rounds(), Plan.QUICK.rounds()));
+    Plan exact = rounds.withTolerance(TOLERANCES.getOrDefault(precision, Result.TOLERANCE));
+    plan = devices.get(0).startsWith("cuda") ? exact.forGpu() : exact;
     folder = Files.createDirectories(run.out().resolve("work")).toAbsolutePath();
-    ours = Engine.gradus(devices.get(0));
-    peers = Peers.find(options.peers());
-    others = new ArrayList<>();
-    devices.stream().skip(1).forEach(device -> others.add(Engine.gradus(device)));
+    List<Engine> own = new ArrayList<>();
+    for (String device : devices) {
+      for (boolean captured : capture ? new boolean[] {true, false} : new boolean[] {false}) {
+        own.add(Engine.gradus(device, precision, captured));
+      }
+    }
+    ours = own.get(0);
+    others = new ArrayList<>(own.subList(1, own.size()));
+    List<String> java = new ArrayList<>();
+    for (String name : options.peers()) {
+      if (PythonWorker.isNamed(name)) {
+        others.add(
+            new Engine(name, PythonWorker.command(folder, name, precision), List.of(), false));
+      } else {
+        java.add(name);
+      }
+    }
+    peers = Peers.find(java);
     others.addAll(peers.found());
   }
 
@@ -49,7 +85,7 @@ public final class EngineRun {
         contest(
             new StepContest(workload, threads, plan, state, folder),
             workload.label() + " step",
-            Unit.IMAGES_PER_SECOND,
+            workload.unit(),
             threads);
       }
     }

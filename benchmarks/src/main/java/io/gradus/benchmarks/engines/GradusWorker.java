@@ -1,28 +1,38 @@
 package io.gradus.benchmarks.engines;
 
+import io.gradus.backend.Backends;
 import io.gradus.core.Device;
 import io.gradus.core.DeviceInfo;
-import io.gradus.core.Shape;
 import io.gradus.nn.Dropout;
 import io.gradus.nn.Module;
 import io.gradus.optim.AdamOptions;
 import io.gradus.optim.AdamW;
+import io.gradus.tensor.CapturedStep;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Loss;
+import io.gradus.tensor.Precision;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
 import io.gradus.train.Networks;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /** The worker of Gradus. */
 public final class GradusWorker {
   /** The system property that names the device to train on. */
   static final String DEVICE = "gradus.benchmarks.device";
+
+  /** The system property that names the precision of products, see {@link Precision}. */
+  static final String PRECISION = "gradus.benchmarks.precision";
+
+  /** The system property by which steps are captured. */
+  static final String CAPTURE = "gradus.benchmarks.capture";
 
   private static final String X = "x";
   private static final String Y = "y";
@@ -45,20 +55,25 @@ public final class GradusWorker {
     return Device.parse(System.getProperty(DEVICE, "cpu"));
   }
 
-  private static Module network(Workload workload) {
-    Shape sample = Shape.of(workload.side(), workload.side(), workload.channels());
-    return Networks.parse(workload.label()).create(sample, Workload.CLASSES);
-  }
-
   private static List<Arrays.Named> freshState(Workload workload) {
     Generator.seed(1);
     List<Arrays.Named> state = new ArrayList<>();
-    network(workload).stateDict().forEach((name, t) -> state.add(named(name, t)));
+    WorkloadNetworks.of(workload).stateDict().forEach((name, t) -> state.add(named(name, t)));
     int side = workload.side();
-    state.add(named(X, Tensor.randn(workload.batch(), side, side, workload.channels())));
-    Tensor labels = Tensor.randint(0, Workload.CLASSES, workload.batch());
-    state.add(new Arrays.Named(Y, labels.shape().dims(), floats(labels.toLongs())));
+    int batch = workload.batch();
+    int classes = workload.classes();
+    if (workload.isText()) {
+      state.add(integers(X, Tensor.randint(0, classes, batch, side)));
+      state.add(integers(Y, Tensor.randint(0, classes, batch, side)));
+      return state;
+    }
+    state.add(named(X, Tensor.randn(batch, side, side, workload.channels())));
+    state.add(integers(Y, Tensor.randint(0, classes, batch)));
     return state;
+  }
+
+  private static Arrays.Named integers(String name, Tensor tensor) {
+    return new Arrays.Named(name, tensor.shape().dims(), floats(tensor.toLongs()));
   }
 
   private static Arrays.Named named(String name, Tensor tensor) {
@@ -87,7 +102,8 @@ public final class GradusWorker {
       // Read when the device opens, which the first tensor does.
       System.setProperty("gradus.threads", Integer.toString(threads));
       Device device = device();
-      return new GradusTraining(network(workload).to(device), device);
+      return new GradusTraining(
+          WorkloadNetworks.of(workload).to(device), device, workload.isText());
     }
 
     @Override
@@ -107,13 +123,20 @@ public final class GradusWorker {
   private static final class GradusTraining implements Training {
     private final Module module;
     private final Device on;
+    private final boolean text;
     private final AdamW optimizer;
+    private final Precision precision;
+    private final boolean capture = Boolean.getBoolean(CAPTURE);
+    private final Map<Boolean, CapturedStep> captured = new HashMap<>();
     private Tensor x = Tensor.scalar(0);
     private Tensor y = Tensor.scalar(0);
 
-    GradusTraining(Module module, Device on) {
+    GradusTraining(Module module, Device on, boolean text) {
       this.module = module;
       this.on = on;
+      this.text = text;
+      precision =
+          Precision.valueOf(System.getProperty(PRECISION, "float32").toUpperCase(Locale.ROOT));
       AdamOptions options =
           new AdamOptions(
               Workload.LR, Workload.BETA1, Workload.BETA2, Workload.EPS, Workload.WEIGHT_DECAY);
@@ -130,7 +153,12 @@ public final class GradusWorker {
               .map(DeviceInfo::description)
               .findFirst()
               .orElse("");
-      return "Gradus " + (version == null ? "(unpacked)" : version) + ", " + device;
+      return String.join(
+          ", ",
+          "Gradus " + (version == null ? "(unpacked)" : version),
+          device,
+          capture ? "captured" : "eager",
+          precision.name().toLowerCase(Locale.ROOT));
     }
 
     @Override
@@ -138,28 +166,70 @@ public final class GradusWorker {
       Map<String, Tensor> weights = new LinkedHashMap<>();
       for (Arrays.Named array : state) {
         switch (array.name()) {
-          case X -> x = Tensor.of(array.data(), array.dims()).to(on);
-          case Y -> y = Tensor.of(longs(array.data()), array.dims()).to(on);
+          case X -> x = (text ? integers(array) : Tensor.of(array.data(), array.dims())).to(on);
+          case Y -> y = integers(array).to(on);
           default -> weights.put(array.name(), Tensor.of(array.data(), array.dims()).to(on));
         }
       }
       module.loadStateDict(weights);
     }
 
+    private static Tensor integers(Arrays.Named array) {
+      return Tensor.of(longs(array.data()), array.dims());
+    }
+
     @Override
     public double step(boolean dropout) {
+      try (Scope s = Scope.open()) {
+        return enqueue(dropout).item();
+      }
+    }
+
+    @Override
+    public void train(int steps) {
+      for (int i = 1; i < steps; i++) {
+        Scope scope = Scope.open();
+        enqueue(true);
+        scope.close();
+      }
+      step(true);
+    }
+
+    /** A step, whose loss may not be known yet. */
+    private Tensor enqueue(boolean dropout) {
       for (Module part : module.namedModules().values()) {
         if (part instanceof Dropout) {
           part.train(dropout);
         }
       }
-      try (Scope s = Scope.open()) {
-        Tensor loss = Loss.crossEntropy(module.call(x), y);
-        optimizer.zeroGrad();
-        loss.backward();
-        optimizer.step();
-        return loss.item();
+      if (!capture) {
+        return loss(x, y);
       }
+      return captured.computeIfAbsent(
+              dropout, d -> CapturedStep.of(on, in -> new Tensor[] {loss(in[0], in[1])}))
+          .run(x, y)[0];
+    }
+
+    private Tensor loss(Tensor input, Tensor target) {
+      Tensor loss;
+      try (Precision.Guard g = precision.use()) {
+        Tensor logits = module.call(input);
+        loss =
+            text
+                ? Loss.crossEntropy(
+                    logits.reshape(target.numel(), logits.size(-1)), target.reshape(target.numel()))
+                : Loss.crossEntropy(logits, target);
+      }
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+      return loss;
+    }
+
+    @Override
+    public long peakBytes() {
+      boolean processor = on.type().equals("cpu") || on.type().equals("reference");
+      return processor ? 0 : Backends.of(on).allocator().statistics().peakBytes();
     }
   }
 }

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param peakBytes the most memory that its process has had; 0 where that was not asked for
  * @param lossDifference the largest relative difference of its first losses to those of Gradus;
  *     null where there is no advantage, or there are no losses
+ * @param tolerance the largest such difference that is put down to rounding
  */
 record Result(
     String what,
@@ -29,9 +30,34 @@ record Result(
     List<Double> values,
     @Nullable Statistics advantage,
     long peakBytes,
-    @Nullable Double lossDifference) {
-  /** The largest relative difference of losses that is put down to rounding. */
+    @Nullable Double lossDifference,
+    double tolerance) {
+  /** The largest relative difference of float32 losses that is put down to rounding. */
   static final double TOLERANCE = 1e-3;
+
+  /** With the tolerance of float32. */
+  Result(
+      String what,
+      Unit unit,
+      int threads,
+      String engine,
+      String about,
+      List<Double> values,
+      @Nullable Statistics advantage,
+      long peakBytes,
+      @Nullable Double lossDifference) {
+    this(
+        what,
+        unit,
+        threads,
+        engine,
+        about,
+        values,
+        advantage,
+        peakBytes,
+        lossDifference,
+        TOLERANCE);
+  }
 
   /** The line of an engine that could not be measured. */
   static Result missing(String what, Unit unit, int threads, String engine, String reason) {
@@ -70,6 +96,6 @@ record Result(
   boolean disagrees() {
     Double difference = lossDifference;
     // The negation also takes what is not a number.
-    return difference != null && !(difference <= TOLERANCE);
+    return difference != null && !(difference <= tolerance);
   }
 }

@@ -25,10 +25,15 @@ final class StepContest extends Contest {
    * @param folder for the processes' standard error
    */
   StepContest(Workload workload, int threads, Plan plan, Path state, Path folder) {
-    super(workload.label() + " step", Unit.IMAGES_PER_SECOND, threads, plan.rounds(), folder);
+    super(workload.label() + " step", workload.unit(), threads, plan.rounds(), folder);
     this.workload = workload;
     this.plan = plan;
     this.state = state;
+  }
+
+  @Override
+  double tolerance() {
+    return plan.tolerance();
   }
 
   @Override
@@ -68,7 +73,7 @@ final class StepContest extends Contest {
 
     @Override
     public double lap() throws PeerException {
-      return steps * workload.batch() / child.seconds("run " + steps);
+      return (double) steps * workload.samples() / child.seconds("run " + steps);
     }
 
     @Override

@@ -23,7 +23,9 @@ public final class StepsBenchmark implements Callable<Integer> {
       names = "--workloads",
       paramLabel = "NAME",
       split = ",",
-      description = "Some of mlp, cnn, resnet20 (default: all).")
+      description =
+          "Some of mlp, cnn, resnet20 (default: these), for GPUs resnet18, resnet50, gpt, gpt2, and"
+              + " to try them anywhere tiny-resnet18, tiny-resnet50, tiny-gpt.")
   private List<String> workloads = List.of("mlp", "cnn", "resnet20");
 
   @Option(
@@ -33,6 +35,15 @@ public final class StepsBenchmark implements Callable<Integer> {
       description = "What Gradus computes on; the first counts beside others (default: cpu).")
   private List<String> devices = List.of("cpu");
 
+  @Option(
+      names = "--precision",
+      paramLabel = "NAME",
+      description = "Products in float32, tf32 or bf16 (default: ${DEFAULT-VALUE}).")
+  private String precision = "float32";
+
+  @Option(names = "--capture", description = "Also measures captured steps, and compares them.")
+  private boolean capture;
+
   /** For picocli. */
   public StepsBenchmark() {}
 
@@ -40,7 +51,10 @@ public final class StepsBenchmark implements Callable<Integer> {
   @Override
   public Integer call() throws PeerException, IOException {
     List<Workload> chosen = workloads();
-    EngineRun measurement = new EngineRun(run, engines, devices);
+    run.require(
+        List.of("float32", "tf32", "bf16").contains(precision),
+        "--precision must be float32, tf32 or bf16");
+    EngineRun measurement = new EngineRun(run, engines, devices, precision, capture);
     measurement.steps(chosen);
     run.publish("steps", "Training steps", List.of(measurement.section()));
     return measurement.disagrees() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
@@ -52,7 +66,7 @@ public final class StepsBenchmark implements Callable<Integer> {
       try {
         chosen.add(Workload.parse(label));
       } catch (IllegalArgumentException e) {
-        run.require(false, "there is no workload '" + label + "'; there are mlp, cnn, resnet20");
+        run.require(false, "there is no workload '" + label + "'; --help lists them");
       }
     }
     return chosen;

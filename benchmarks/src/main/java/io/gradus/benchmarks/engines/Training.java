@@ -56,4 +56,19 @@ public interface Training {
    * @return the loss
    */
   double step(boolean dropout);
+
+  /**
+   * So many steps with dropout; all of their work is done at the end. By default each gives its
+   * loss; engines on GPUs need not wait for it.
+   */
+  default void train(int steps) {
+    for (int i = 0; i < steps; i++) {
+      step(true);
+    }
+  }
+
+  /** The bytes of a GPU's memory that were in use at most; 0 where it computes on the processor. */
+  default long peakBytes() {
+    return 0;
+  }
 }

@@ -5,6 +5,7 @@ import java.util.Locale;
 /** What is measured, and whether more of it is better. */
 enum Unit {
   IMAGES_PER_SECOND("images/s", true, "%,.0f"),
+  TOKENS_PER_SECOND("tokens/s", true, "%,.0f"),
   NANOSECONDS("ns", false, "%,.0f"),
   SECONDS("s", false, "%.2f"),
   MEGABYTES("MB", false, "%,.1f");

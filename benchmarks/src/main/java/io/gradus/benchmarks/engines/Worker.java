@@ -24,7 +24,8 @@ import java.util.stream.Stream;
  * run N                           the seconds that N steps with dropout took
  * tiny THREADS                    about the sum of two tensors of one element
  * repeat N                        the seconds that N such sums took
- * memory                          the bytes of memory that the process has had at most
+ * memory                          the bytes of memory, a GPU's where it computes on one, that it
+ *                                 has had at most
  * </pre>
  *
  * An answer that begins with {@code error} says what went wrong. The end of the input ends the
@@ -88,7 +89,10 @@ public final class Worker {
         yield op.about();
       }
       case "repeat" -> Double.toString(repeat(Long.parseLong(argument)));
-      case "memory" -> Long.toString(peakBytes());
+      case "memory" -> {
+        long onDevice = training.peakBytes();
+        yield Long.toString(onDevice > 0 ? onDevice : peakBytes());
+      }
       default -> throw new IllegalArgumentException("unknown command " + command);
     };
   }
@@ -104,9 +108,7 @@ public final class Worker {
 
   private double run(int steps) {
     long began = System.nanoTime();
-    for (int i = 0; i < steps; i++) {
-      training.step(true);
-    }
+    training.train(steps);
     return (System.nanoTime() - began) * 1e-9;
   }
 

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Peers that misbehave cost a line in the table, never the run. */
 @Timeout(120)
 class ContestTest {
-  private static final Plan PLAN = new Plan(3, 0.004, 0.004, 3);
+  private static final Plan PLAN = new Plan(3, 0.004, 0.004, 3, Result.TOLERANCE);
 
   @TempDir private Path folder;
   private Path state = Path.of("");

@@ -57,6 +57,7 @@ final class Nd4jNetwork {
           case MLP -> mlp();
           case CNN -> cnn();
           case RESNET20 -> resnet20();
+          default -> throw new UnsupportedOperationException(workload.label() + " is for GPUs");
         });
     return graph.build();
   }
