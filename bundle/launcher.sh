@@ -126,6 +126,10 @@ case $command in
     [ -f "$root/gpu-check/gpu-check.sh" ] || die "this bundle was packed where the programs of gpu-check were not built"
     sh "$root/gpu-check/gpu-check.sh" "$@"
     ;;
+  gpu-report)
+    shift
+    exec sh "$root/gpu-report.sh" "$@"
+    ;;
   *)
     launch='exec'
     run "$engine" io.gradus.cli.Main "$@"

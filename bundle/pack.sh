@@ -102,6 +102,7 @@ add_font
 add_jars
 add_gpu_check
 cp "$root/bundle/launcher.sh" "$bundle/gradus"
+cp "$root/bundle/gpu-report.sh" "$bundle/"
 cp "$root/LICENSE" "$bundle/"
 chmod -R u+w,a+rX "$bundle"
 chmod a+x "$bundle/gradus"
