@@ -4,8 +4,12 @@ import io.gradus.benchmarks.engines.PythonWorker;
 import io.gradus.benchmarks.report.RunOptions;
 import io.gradus.core.GradusException;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -46,10 +50,23 @@ public final class KernelsBenchmark implements Callable<Integer> {
       description = "Goes on with a run for the same folder that was stopped.")
   private boolean resume;
 
+  @Option(
+      names = "--compare",
+      paramLabel = "FILE",
+      description =
+          "The regression.csv of an earlier run: kernels that are slower now fail the command.")
+  private @Nullable Path compare;
+
+  @Option(
+      names = "--slower",
+      paramLabel = "PERCENT",
+      description = "By how much a kernel may be slower (default: ${DEFAULT-VALUE}).")
+  private double slower = 8;
+
   /** For picocli. */
   public KernelsBenchmark() {}
 
-  /** Gives 0 when done; fails where a device cannot be used. */
+  /** Gives 0 when done, 1 where a kernel has become slower; fails where a device cannot be used. */
   @Override
   public Integer call() throws IOException, GradusException {
     run.require(
@@ -60,7 +77,13 @@ public final class KernelsBenchmark implements Callable<Integer> {
         kernels.measure(device);
       }
       run.publish("kernels", "Kernels", List.of(kernels.section()));
+      Files.writeString(
+          run.out().resolve("regression.csv"), Regression.table(kernels.results()).csv());
+      Path before = compare;
+      List<String> lines =
+          before == null ? List.of() : Regression.slower(before, kernels.results(), slower);
+      lines.forEach(System.out::println);
+      return lines.isEmpty() ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
     }
-    return 0;
   }
 }

@@ -172,6 +172,23 @@ class GpuKernelsTest {
   }
 
   @Test
+  void whatBecomesSlowerIsNamed() throws IOException {
+    KernelCase kernel = kernel(1, 1, Goal.NONE);
+    Path file = folder.resolve("regression.csv");
+    KernelResult before = new KernelResult("cuda:0", kernel, LIMITS, List.of(1e-4), "");
+    Files.writeString(file, Regression.table(List.of(before)).csv());
+    KernelResult now = new KernelResult("cuda:0", kernel, LIMITS, List.of(1.2e-4), "");
+    List<String> lines = Regression.slower(file, List.of(now), 8);
+    assertEquals(1, lines.size());
+    assertTrue(lines.get(0).startsWith("SLOWER by 20%: cuda:0, name sizes bfloat16: 120.0 us"));
+    assertTrue(Regression.slower(file, List.of(now), 25).isEmpty());
+    KernelResult elsewhere = new KernelResult("cuda:1", kernel, LIMITS, List.of(1.0), "");
+    assertTrue(Regression.slower(file, List.of(elsewhere), 8).isEmpty());
+    Files.writeString(file, "a,b\n1,2\n");
+    assertThrows(IOException.class, () -> Regression.slower(file, List.of(now), 8));
+  }
+
+  @Test
   void peersThatMisbehaveAreLines() throws Exception {
     String answers =
         "while read -r line; do case $line in about) echo fake 1;; kernel*) echo ready;;"
