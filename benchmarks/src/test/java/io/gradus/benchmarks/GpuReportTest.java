@@ -112,8 +112,7 @@ class GpuReportTest {
   void aFailureIsALineAndTheRestGoesOn() throws Exception {
     program("gpu-check/gradus_conformance", "echo first; echo the second is wrong; exit 7");
     String text = report(1);
-    assertTrue(
-        text.contains("FAILED  conformance (exit status 7): the second is wrong"), text);
+    assertTrue(text.contains("FAILED  conformance (exit status 7): the second is wrong"), text);
     assertTrue(text.contains("passed  operations-NormTest"), text);
     assertTrue(text.contains("1 failed, 0 not done yet"), text);
     assertTrue(Files.readString(out.resolve("logs/conformance.log")).contains("first"));

@@ -234,6 +234,7 @@ final class KernelList {
   KernelList batchNorm(long rows, long channels, Activation activation) {
     long n = rows * channels;
     var shape = new BatchNormShape(rows, channels, true, 0.1, 1e-5, activation);
+    var plain = new BatchNormShape(rows, channels, true, 0.1, 1e-5, Activation.NONE);
     add(
         "norm",
         activation == Activation.RELU ? "batch, ReLU" : "batch",
@@ -289,7 +290,7 @@ final class KernelList {
                       gradWeight,
                       gradBias,
                       null,
-                      shape.withActivation(Activation.NONE));
+                      plain);
         },
         "batch_norm_gradient",
         rows,
@@ -314,8 +315,7 @@ final class KernelList {
           var invStd = bench.empty(F32, rows);
           var weight = bench.uniform(cols);
           var bias = bench.normal(F32, cols);
-          return () ->
-              bench.backend().layerNormForward(x, weight, bias, y, mean, invStd, shape);
+          return () -> bench.backend().layerNormForward(x, weight, bias, y, mean, invStd, shape);
         },
         "layer_norm",
         rows,
@@ -590,10 +590,7 @@ final class KernelList {
           var variance = bench.zeros(F32, n);
           var lr = bench.doubles(1e-3);
           var step = bench.longs(1);
-          return () ->
-              bench
-                  .backend()
-                  .adam(grad, param, mean, variance, lr, step, n, scalars);
+          return () -> bench.backend().adam(grad, param, mean, variance, lr, step, n, scalars);
         },
         "adamw",
         n);
