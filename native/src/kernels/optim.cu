@@ -5,7 +5,9 @@
 // and Adagrad 20, Lion 20; a 16-bit gradient saves 2, the 16-bit copy adds 2 (4 when adopted), the average adds 8.
 //
 // What depends on the step alone is computed once a block, in double precision, and rounded once: raising to a power in every
-// thread would cost more than the update.
+// thread would cost more than the update, and even once a block it keeps the memory waiting for microseconds. So the grid is
+// no larger than the multiprocessors hold at once (1024 threads each, with 16 bytes of gradient, parameter and every state in
+// flight: 64 KiB for Adam, twice what hides the memory's latency), and a block walks over many tiles.
 #include "gradus/optim.h"
 
 #include "device/block.h"
@@ -20,9 +22,11 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBlocksPerSm = 4;  // leaves 64 registers, so that none is spilled
 constexpr int kMaxStates = 3;
-// Blocks from which on a thread takes several packs, so that a block's preparation is spread over more work.
-constexpr int64_t kPlentyOfBlocks = 2048;
+// Tiles of a block from which on a thread takes several packs of each, so that chunks are seldom looked for; fewer would leave
+// multiprocessors idle at the end.
+constexpr int64_t kPlentyOfTiles = 8;
 constexpr int64_t kMaxRounds = 8;
+constexpr int64_t kUnscaleBlocks = 2048;
 
 // The operands of a step as the kernel sees them. null: absent.
 template <class T>
@@ -445,9 +449,10 @@ int launch_optimizer(const Call& call, F&& make_rule) {
                  is_aligned(op.grad, size_t(bytes_of(op.grad_dtype)) * N);
     for (T* state : op.state) op.aligned = op.aligned && is_aligned(state, 16);
     int64_t packs = divide_up(call.n, int64_t(kThreads) * N);
-    op.rounds = int(std::max<int64_t>(1, std::min(kMaxRounds, packs / kPlentyOfBlocks)));
+    int64_t resident = int64_t(device_traits(call.stream).processors) * kBlocksPerSm;
+    op.rounds = int(std::max<int64_t>(1, std::min(kMaxRounds, packs / (resident * kPlentyOfTiles))));
     return finish(GRADUS_LAUNCH((optimizer_kernel<Rule<T>, T>),
-                                LaunchConfig(blocks_for(packs, op.rounds), kThreads).stream(stream_of(call.stream)),
+                                LaunchConfig(blocks_for(packs, op.rounds, resident), kThreads).stream(stream_of(call.stream)),
                                 make_rule(type), op));
   });
 }
@@ -515,10 +520,10 @@ extern "C" int gr_unscale_check(int64_t grad, int64_t found_inf, int64_t grad_sc
     auto* flag = pointer<int32_t>(found_inf);
     auto* factor = pointer<const float>(grad_scale);
     if (is_aligned(x, 16)) {
-      LaunchConfig config(blocks_for(divide_up(n, N), kThreads, kPlentyOfBlocks), kThreads);
+      LaunchConfig config(blocks_for(divide_up(n, N), kThreads, kUnscaleBlocks), kThreads);
       return finish(GRADUS_LAUNCH((unscale_check_kernel<N, T>), config.stream(stream_of(stream)), x, flag, factor, n));
     }
-    LaunchConfig config(blocks_for(n, kThreads, kPlentyOfBlocks), kThreads);
+    LaunchConfig config(blocks_for(n, kThreads, kUnscaleBlocks), kThreads);
     return finish(GRADUS_LAUNCH((unscale_check_kernel<1, T>), config.stream(stream_of(stream)), x, flag, factor, n));
   });
 }
