@@ -1,5 +1,5 @@
-// Runs batch normalisation on the chip, mutated as NormMutants.cmake says, with several rounds of several blocks a strip, and prints
-// what is noticed.
+// Runs batch normalisation on the chip, mutated as NormMutants.cmake says, with several rounds of several blocks a strip, and
+// prints what is noticed.
 #include <cmath>
 #include <cstdio>
 
