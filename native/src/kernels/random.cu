@@ -1,10 +1,14 @@
 // Random numbers and dropout from Philox4x32-10. What an element gets depends on the seed, the operation and the number of the
 // element, never on how threads are laid out; nothing is stored between forward and backward.
 //
-// One block of Philox makes four elements of gr_random, or decides over eight elements of a dropout: some hundred instructions,
-// which hide behind the memory traffic of 16 bytes in and 16 out. Where eight elements are more than 16 bytes, a warp draws the
-// bits of 256 elements, a lane eight of them, and hands them to the lanes that hold the elements, so that all accesses stay whole
-// lines.
+// One block of Philox makes four elements of gr_random, or decides over eight elements of a dropout. Where eight elements are
+// more than 16 bytes, a warp draws the bits of 256 elements, a lane eight of them, and hands them to the lanes that hold the
+// elements, so that all accesses stay whole lines.
+//
+// At 4 bytes of traffic per 16-bit element a Hopper multiprocessor has some 250 instructions' time for eight of them, and Philox
+// alone takes 80. So what is not arithmetic is kept out of dropout's loop: blocks that stay (as many as run at once) read the key
+// once, a thread has the elements of two Philox blocks in flight, which share the key schedule, borders are looked at once for
+// both, and 16-bit halves are compared in place.
 //
 // Dropout: x / (1 - p) is a product with 1 / (1 - p) rounded to the type, and is rounded once. Bytes per element: 2 sizeof(T),
 // with a stored mask 1/8 more, for bias + dropout + residual one sizeof(T) more for the residual.
@@ -156,12 +160,20 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// philox_half(words, i) >= threshold, compared as upper halves of words; bound_of(threshold) is such a half, or above all where
+// 2^16 keeps nothing. A flag for that case would make nvcc load x only after the draw, behind a branch.
+GRADUS_DEVICE bool keeps(const PhiloxWords& words, int i, uint32_t bound) {
+  uint32_t word = words.word[i / 2];
+  return (i % 2 == 0 ? word << 16 : word & 0xFFFF0000u) >= bound;
+}
+inline uint32_t bound_of(uint32_t threshold) { return threshold > 0xFFFF ? 0xFFFFFFFFu : threshold << 16; }
+
 // Bit i tells whether element i of a block of eight is kept.
-GRADUS_DEVICE unsigned keep_bits(const Key& key, uint64_t block, uint32_t threshold) {
+GRADUS_DEVICE unsigned keep_bits(const Key& key, uint64_t block, uint32_t bound) {
   PhiloxWords w = philox(key.seed, key.counter, block);
   unsigned bits = 0;
   GRADUS_UNROLL
-  for (int i = 0; i < kDropoutValues; i++) bits |= unsigned(philox_half(w, i) >= threshold) << i;
+  for (int i = 0; i < kDropoutValues; i++) bits |= unsigned(keeps(w, i, bound)) << i;
   return bits;
 }
 
@@ -169,38 +181,43 @@ GRADUS_DEVICE unsigned keep_bits(const Key& key, uint64_t block, uint32_t thresh
 // in the accumulator's.
 template <class C>
 struct Rate {
-  uint32_t threshold;
+  uint32_t bound;
   C scale;
 };
 template <class T>
 Rate<accumulator_t<T>> rate_of(double p) {
   double scale = p == 1 ? 0 : 1 / (1 - p);
-  return {uint32_t(std::rint(p * 65536)), to_float(convert<T>(scale))};
+  return {bound_of(uint32_t(std::rint(p * 65536))), to_float(convert<T>(scale))};
 }
 
 // A dropped element is 0 even where x is infinite or NaN.
 template <class C>
-GRADUS_DEVICE C scaled(C x, C scale, unsigned keep) {
-  return keep & 1 ? x * scale : C(0);
+GRADUS_DEVICE C scaled(C x, C scale, bool keep) {
+  return keep ? x * scale : C(0);
 }
 
-template <class T, int N>
+// `Whole`: the pack is known to lie below n.
+template <class T, int N, bool Whole = false>
 GRADUS_DEVICE Pack<T, N> load_part(const T* p, int64_t first, int64_t n) {
-  if (first + N <= n) return load_pack<T, N>(p + first);
-  Pack<T, N> pack;
-  GRADUS_UNROLL
-  for (int j = 0; j < N; j++) pack.value[j] = first + j < n ? p[first + j] : T{};
-  return pack;
-}
-template <class T, int N>
-GRADUS_DEVICE void store_part(T* p, int64_t first, int64_t n, const Pack<T, N>& pack) {
-  if (first + N <= n) {
-    store_pack<T, N>(p + first, pack);
-    return;
+  if constexpr (Whole) {
+    return load_pack<T, N>(p + first);
+  } else {
+    if (first + N <= n) return load_pack<T, N>(p + first);
+    Pack<T, N> pack;
+    GRADUS_UNROLL
+    for (int j = 0; j < N; j++) pack.value[j] = first + j < n ? p[first + j] : T{};
+    return pack;
   }
-  GRADUS_UNROLL
-  for (int j = 0; j < N; j++) {
-    if (first + j < n) p[first + j] = pack.value[j];
+}
+template <class T, int N, bool Whole = false>
+GRADUS_DEVICE void store_part(T* p, int64_t first, int64_t n, const Pack<T, N>& pack) {
+  if (Whole || first + N <= n) {
+    store_pack<T, N>(p + first, pack);
+  } else {
+    GRADUS_UNROLL
+    for (int j = 0; j < N; j++) {
+      if (first + j < n) p[first + j] = pack.value[j];
+    }
   }
 }
 
@@ -212,67 +229,108 @@ struct Surroundings {
   FastDivide columns;
 };
 
-// A warp takes 256 elements at a time in packs of N: a pack of 16 bytes, or single elements where alignment is missing. block:
-// the number of element 0 in blocks of eight.
-template <class T, int N, bool Surrounded>
-__global__ void __launch_bounds__(kThreads) dropout_kernel(const T* x, const int64_t* rng, T* y, int64_t n, int64_t number,
-                                                           uint64_t block, Rate<accumulator_t<T>> rate, Surroundings<T> around) {
+template <class T>
+struct Dropout {
+  const T* x;
+  T* y;
+  int64_t n;
+  uint64_t block;  // the number of element 0 in blocks of eight
+  Rate<accumulator_t<T>> rate;
+  Surroundings<T> around;
+};
+
+// A tile of a warp: 256 elements in packs of N, a pack of 16 bytes, or single elements where alignment is missing.
+constexpr int kTile = 32 * kDropoutValues;
+// Tiles that a warp has in flight: two where each is a single load of a lane.
+template <int N, bool Surrounded>
+constexpr int kTogether = N == kDropoutValues && !Surrounded ? 2 : 1;
+// Blocks of a multiprocessor.
+template <int N, bool Surrounded>
+constexpr int kDropoutBlocks = kTogether<N, Surrounded> == 2 ? 5 : 4;
+
+template <class T, int N, bool Surrounded, bool Whole>
+GRADUS_DEVICE void drop_tiles(const Dropout<T>& p, const Key& key, int64_t tile) {
   constexpr int kPacks = kDropoutValues / N;  // of a lane
-  constexpr int kTile = 32 * kDropoutValues;
-  constexpr int kWarps = kThreads / 32;
-  Key key(rng, number);
+  constexpr int kTiles = kTogether<N, Surrounded>;
   int lane = lane_index();
-  int64_t tiles = (n + kTile - 1) / kTile;
-  for (int64_t tile = int64_t(blockIdx.x) * kWarps + threadIdx.x / 32; tile < tiles; tile += int64_t(gridDim.x) * kWarps) {
-    Pack<T, N> value[kPacks], residual[kPacks], bias[kPacks];
+  Pack<T, N> value[kTiles][kPacks], residual[kTiles][kPacks], bias[kTiles][kPacks];
+  GRADUS_UNROLL
+  for (int u = 0; u < kTiles; u++) {
     GRADUS_UNROLL
     for (int k = 0; k < kPacks; k++) {
-      int64_t first = tile * kTile + (k * 32 + lane) * N;
-      if (first >= n) break;
-      value[k] = load_part<T, N>(x, first, n);
+      int64_t first = (tile + u) * kTile + (k * 32 + lane) * N;
+      if (!Whole && first >= p.n) break;
+      value[u][k] = load_part<T, N, Whole>(p.x, first, p.n);
       if constexpr (Surrounded) {
-        if (around.bias != nullptr) {
+        if (p.around.bias != nullptr) {
           int column;
-          around.columns.divide(int(first / N), column);
-          bias[k] = load_pack<T, N>(around.bias + column * N);
+          p.around.columns.divide(int(first / N), column);
+          bias[u][k] = load_pack<T, N>(p.around.bias + column * N);
         }
-        if (around.residual != nullptr) residual[k] = load_part<T, N>(around.residual, first, n);
+        if (p.around.residual != nullptr) residual[u][k] = load_part<T, N, Whole>(p.around.residual, first, p.n);
       }
     }
-    unsigned own = keep_bits(key, block + uint64_t(tile) * 32 + uint64_t(lane), rate.threshold);
+  }
+  PhiloxWords words[kTiles];
+  GRADUS_UNROLL
+  for (int u = 0; u < kTiles; u++) {
+    words[u] = philox(key.seed, key.counter, p.block + uint64_t(tile + u) * 32 + uint64_t(lane));
+  }
+  GRADUS_UNROLL
+  for (int u = 0; u < kTiles; u++) {
+    unsigned own = 0;
+    if constexpr (kPacks > 1) {
+      GRADUS_UNROLL
+      for (int i = 0; i < kDropoutValues; i++) own |= unsigned(keeps(words[u], i, p.rate.bound)) << i;
+    }
     GRADUS_UNROLL
     for (int k = 0; k < kPacks; k++) {
       int element = (k * 32 + lane) * N;  // within the tile
-      unsigned keep = own;
+      unsigned keep = 0;
       if constexpr (kPacks > 1) keep = __shfl_sync(kFullWarp, own, element / kDropoutValues) >> (element % kDropoutValues);
-      int64_t first = tile * kTile + element;
-      if (first >= n) continue;
+      int64_t first = (tile + u) * kTile + element;
+      if (!Whole && first >= p.n) continue;
       GRADUS_UNROLL
       for (int j = 0; j < N; j++) {
-        accumulator_t<T> h = to_float(value[k].value[j]);
+        accumulator_t<T> h = to_float(value[u][k].value[j]);
         if constexpr (Surrounded) {
-          if (around.bias != nullptr) h += to_float(bias[k].value[j]);
+          if (p.around.bias != nullptr) h += to_float(bias[u][k].value[j]);
         }
-        h = scaled(h, rate.scale, keep >> j);
+        h = scaled(h, p.rate.scale, kPacks > 1 ? (keep >> j & 1) != 0 : keeps(words[u], j, p.rate.bound));
         if constexpr (Surrounded) {
-          if (around.residual != nullptr) h += to_float(residual[k].value[j]);
+          if (p.around.residual != nullptr) h += to_float(residual[u][k].value[j]);
         }
-        value[k].value[j] = from_accumulator<T>(h);
+        value[u][k].value[j] = from_accumulator<T>(h);
       }
-      store_part<T, N>(y, first, n, value[k]);
+      store_part<T, N, Whole>(p.y, first, p.n, value[u][k]);
+    }
+  }
+}
+
+template <class T, int N, bool Surrounded>
+__global__ void __launch_bounds__(kThreads, kDropoutBlocks<N, Surrounded>)
+    dropout_kernel(Dropout<T> p, const int64_t* rng, int64_t number) {
+  constexpr int kWarps = kThreads / 32, kTiles = kTogether<N, Surrounded>;
+  Key key(rng, number);
+  int64_t tiles = (p.n + kTile - 1) / kTile, stride = int64_t(gridDim.x) * kWarps * kTiles;
+  for (int64_t tile = (int64_t(blockIdx.x) * kWarps + threadIdx.x / 32) * kTiles; tile < tiles; tile += stride) {
+    if ((tile + kTiles) * kTile <= p.n) {
+      drop_tiles<T, N, Surrounded, true>(p, key, tile);
+    } else {
+      drop_tiles<T, N, Surrounded, false>(p, key, tile);
     }
   }
 }
 
 // A thread draws a word of the mask.
 __global__ void __launch_bounds__(kThreads)
-    dropout_mask_kernel(const int64_t* rng, uint32_t* mask, int64_t n, int64_t number, uint32_t threshold) {
+    dropout_mask_kernel(const int64_t* rng, uint32_t* mask, int64_t n, int64_t number, uint32_t bound) {
   Key key(rng, number);
   int64_t words = (n + 31) / 32;
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < words; i += int64_t(gridDim.x) * kThreads) {
     unsigned bits = 0;
     GRADUS_UNROLL
-    for (int j = 0; j < 4; j++) bits |= keep_bits(key, uint64_t(i) * 4 + uint64_t(j), threshold) << (8 * j);
+    for (int j = 0; j < 4; j++) bits |= keep_bits(key, uint64_t(i) * 4 + uint64_t(j), bound) << (8 * j);
     int64_t left = n - i * 32;
     mask[i] = left < 32 ? bits & ((1u << left) - 1) : bits;
   }
@@ -288,7 +346,7 @@ __global__ void __launch_bounds__(kThreads)
     unsigned keep = mask[first / 32] >> (first % 32);
     GRADUS_UNROLL
     for (int j = 0; j < N; j++) {
-      value.value[j] = from_accumulator<T>(scaled<accumulator_t<T>>(to_float(value.value[j]), scale, keep >> j));
+      value.value[j] = from_accumulator<T>(scaled<accumulator_t<T>>(to_float(value.value[j]), scale, (keep >> j & 1) != 0));
     }
     store_part<T, N>(y, first, n, value);
   }
@@ -306,10 +364,10 @@ __global__ void __launch_bounds__(kThreads)
     int channel;
     int64_t row = sample + positions.quotient(channels.divide(i, channel));
     uint64_t element = (uint64_t(row) * uint64_t(channels.divisor()) + uint64_t(channel)) * N;  // N divides 8: one block decides
-    unsigned keep = keep_bits(key, element / kDropoutValues, rate.threshold) >> (element % kDropoutValues);
+    unsigned keep = keep_bits(key, element / kDropoutValues, rate.bound) >> (element % kDropoutValues);
     GRADUS_UNROLL
     for (int j = 0; j < N; j++) {
-      value.value[j] = from_accumulator<T>(scaled<accumulator_t<T>>(to_float(value.value[j]), rate.scale, keep >> j));
+      value.value[j] = from_accumulator<T>(scaled<accumulator_t<T>>(to_float(value.value[j]), rate.scale, (keep >> j & 1) != 0));
     }
     store_pack<T, N>(y + int64_t(i) * N, value);
   }
@@ -327,7 +385,13 @@ int64_t whole(double x) {
   return x < 0x1p63 ? int64_t(x) : INT64_MAX;
 }
 
-dim3 dropout_blocks(int64_t n) { return blocks_for(n, kThreads * kDropoutValues); }
+template <class T, int N, bool Surrounded>
+int launch_dropout(const Dropout<T>& p, int64_t rng, int64_t number, int64_t stream) {
+  int64_t resident = int64_t(device_traits(stream).processors) * kDropoutBlocks<N, Surrounded>;
+  LaunchConfig config(blocks_for(p.n, kThreads * kDropoutValues * kTogether<N, Surrounded>, resident), kThreads);
+  return finish(GRADUS_LAUNCH((dropout_kernel<T, N, Surrounded>), config.stream(stream_of(stream)), p,
+                              pointer<const int64_t>(rng), number));
+}
 
 }  // namespace
 
@@ -350,10 +414,8 @@ extern "C" int gr_dropout(int64_t x, int64_t rng, int64_t y, int64_t n, int64_t 
   return with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     return with_width<T>((x | y) % 16 == 0, [&](auto width) {
-      LaunchConfig config(dropout_blocks(n), kThreads);
-      return finish(GRADUS_LAUNCH((dropout_kernel<T, width(), false>), config.stream(stream_of(stream)), pointer<const T>(x),
-                                  pointer<const int64_t>(rng), pointer<T>(y), n, number, uint64_t(0), rate_of<T>(p),
-                                  Surroundings<T>{}));
+      Dropout<T> all{pointer<const T>(x), pointer<T>(y), n, 0, rate_of<T>(p), {}};
+      return launch_dropout<T, width(), false>(all, rng, number, stream);
     });
   });
 }
@@ -362,7 +424,7 @@ extern "C" int gr_dropout_mask(int64_t rng, int64_t mask, int64_t n, int64_t num
   if (n == 0) return GR_OK;
   LaunchConfig config(blocks_for(n, kThreads * 32), kThreads);
   return finish(GRADUS_LAUNCH(dropout_mask_kernel, config.stream(stream_of(stream)), pointer<const int64_t>(rng),
-                              pointer<uint32_t>(mask), n, number, rate_of<float>(p).threshold));
+                              pointer<uint32_t>(mask), n, number, rate_of<float>(p).bound));
 }
 
 extern "C" int gr_dropout_apply(int64_t x, int64_t mask, int64_t y, int64_t n, double p, int32_t dtype, int64_t stream) {
@@ -418,10 +480,9 @@ extern "C" int gr_bias_dropout_residual(int64_t x, int64_t bias, int64_t residua
         int64_t offset = first * cols * int64_t(sizeof(T));
         Surroundings<T> around{pointer<const T>(bias), residual == 0 ? nullptr : pointer<const T>(residual + offset),
                                FastDivide(int(cols / N))};
-        LaunchConfig config(dropout_blocks(n), kThreads);
-        int status = finish(GRADUS_LAUNCH((dropout_kernel<T, N, true>), config.stream(stream_of(stream)),
-                                          pointer<const T>(x + offset), pointer<const int64_t>(rng), pointer<T>(y + offset), n,
-                                          number, uint64_t(first * cols / kDropoutValues), rate_of<accumulator_t<T>>(p), around));
+        Dropout<T> part{pointer<const T>(x + offset), pointer<T>(y + offset), n, uint64_t(first * cols / kDropoutValues),
+                        rate_of<accumulator_t<T>>(p), around};
+        int status = launch_dropout<T, N, true>(part, rng, number, stream);
         if (status != GR_OK) return status;
       }
       return GR_OK;
