@@ -32,6 +32,13 @@ extern "C" __global__ void probe_multiply_add(const float* x, float* y) {
   for (int i = 0; i < 4; i++) y[i] = __fmaf_rn(x[i], x[i + 4], y[i]);
 }
 
+// Two loads and a store of 16 bytes, a load and a store of 4.
+extern "C" __global__ void probe_wide(const uint4* x, uint4* y, const unsigned* narrow) {
+  uint4 first = x[threadIdx.x], second = x[threadIdx.x + blockDim.x];
+  y[threadIdx.x] = make_uint4(first.x + second.x, first.y + second.y, first.z + second.z, first.w + second.w);
+  reinterpret_cast<unsigned*>(y + 4096)[threadIdx.x] = narrow[threadIdx.x];
+}
+
 // An array with indices that the compiler does not know: local memory.
 extern "C" __global__ void probe_local(const float* x, float* y, int n) {
   float held[64];

@@ -5,8 +5,9 @@
 //   machine_code --cubins OBJECT...       the cubins that compile.sh keeps beside objects, with or without --expect FILE
 //
 // A cubin is an ELF file with a section .text.SYMBOL for each kernel. From Volta on an instruction has 16 bytes; bits 0 to 8 say
-// which one it is, bits 9 to 11 what kind its operands are of. NVIDIA documents neither: the codes here were read off kernels made
-// from known PTX, and the test `machine_code_probe` compiles such kernels and counts again.
+// which one it is, bits 9 to 11 what kind its operands are of, bits 73 to 75 how much an access to memory moves. NVIDIA documents
+// none of it: the codes here were read off kernels made from known PTX, and the test `machine_code_probe` compiles such kernels and
+// counts again.
 // Source: the ELF-64 object file format; Jia, Maggioni, Staiger, Scarpazza: Dissecting the NVIDIA Volta GPU Architecture via
 // Microbenchmarking (2018), section 2.1, for the format of instructions.
 #include <algorithm>
@@ -22,7 +23,9 @@ namespace {
 struct Instruction {
   const char* name;
   int code;
+  int size = -1;  // of a memory access; -1: any
 };
+constexpr int kSixteenBytes = 6;
 const Instruction kInstructions[] = {
     {"HMMA", 0x03C},    // mma.sync of 16-bit types and tf32
     {"HGMMA", 0x1F0},   // wgmma of the same
@@ -33,6 +36,8 @@ const Instruction kInstructions[] = {
     {"LDGSTS", 0x1AE},  // cp.async
     {"LDSM", 0x03B},    // ldmatrix
     {"FFMA", 0x023},    // fma of float32
+    {"LDG128", 0x181, kSixteenBytes},  // loads of 16 bytes from global memory
+    {"STG128", 0x186, kSixteenBytes},  // and stores
     {"LDL", 0x183},     // local memory: spilled registers and arrays with indices unknown to the compiler
     {"STL", 0x187},
 };
@@ -68,10 +73,10 @@ bool read_cubin(const std::string& path, std::vector<Kernel>* kernels) {
     kernel.name = tools::kernel_name(name.substr(6));
     kernel.file = path.substr(path.rfind('/') + 1);
     for (size_t j = 0; j + 16 <= bytes_of(i); j += 16) {
-      int code = at<uint16_t>(file, offset_of(i) + j) & 0x1FF;
+      int code = at<uint16_t>(file, offset_of(i) + j) & 0x1FF, access = at<uint16_t>(file, offset_of(i) + j + 9) >> 1 & 7;
       kernel.instructions++;
       for (const Instruction& known : kInstructions) {
-        if (code == known.code) kernel.counts[known.name]++;
+        if (code == known.code && (known.size < 0 || access == known.size)) kernel.counts[known.name]++;
       }
     }
     kernels->push_back(std::move(kernel));
