@@ -56,16 +56,55 @@ inline double hopper_clocks(const gr_matmul_problem& p, Multiply kind, const Hop
   return clocks;
 }
 
+// A row of the table that was measured.
+struct HopperTuned {
+  Multiply kind;
+  bool trans_a, trans_b;
+  int64_t m, n, k;
+  int tile, cluster, splits;
+};
+
+static_assert(kHopperTileCount == kHopperTilesForced, "parse_forced takes them all");
+
+// The row of a product; false where there is none, or one for tiles that cannot compute it. Sizes alone decide, so results stay
+// reproducible.
+template <int Rows>
+bool find_tuned(const HopperTuned (&rows)[Rows], const gr_matmul_problem& p, Multiply kind, HopperTuned* found) {
+  for (const HopperTuned& row : rows) {
+    bool same = row.m == p.m && row.n == p.n && row.k == p.k && row.trans_a == (p.trans_a != 0) && row.trans_b == (p.trans_b != 0);
+    if (!same || row.kind != kind || p.batch != 1 || row.tile < 0 || row.tile >= kHopperTileCount) continue;
+    const HopperTile& tile = kHopperTiles[row.tile];
+    if (tile.prepares != hopper_prepares(kind, !row.trans_a && row.trans_b) || (row.cluster != 1 && !tile.cluster)) continue;
+    *found = row;
+    return row.splits >= 1 && row.splits <= kMaxSplits;
+  }
+  return false;
+}
+
+inline bool find_tuned(const gr_matmul_problem& p, Multiply kind, HopperTuned* found) {
+#define TUNED(kind, trans_a, trans_b, m, n, k, tile, cluster, splits) \
+  {Multiply::kind, trans_a, trans_b, m, n, k, tile, cluster, splits},
+  static constexpr HopperTuned kRows[] = {
+#include "kernels/matmul_hopper_tuned.inc"
+      {Multiply::simt, false, false, 0, 0, 0, 0, 1, 1},  // so that there is a row; no product is empty
+  };
+#undef TUNED
+  return find_tuned(kRows, p, kind, found);
+}
+
+// By the cost model.
 inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind, int64_t most_splits = kMaxSplits) {
   constexpr int64_t kMinSlices = 4;    // of a part
   constexpr int64_t kEnough = 4 * 132;  // tiles: more parts would but cost time, here and there
   const MatmulForced& forced = matmul_forced();
   bool prepares = hopper_prepares(kind, p.trans_a == 0 && p.trans_b != 0);
   int64_t all = divide_up(p.k, kind == Multiply::tensor ? 64 : 32);
+  // A tile that cannot compute the product is not forced upon it.
+  bool forces = forced.hopper > 0 && kHopperTiles[forced.hopper - 1].prepares == prepares;
   MatmulPlan best{MatmulPath::hopper, 1, int(all)};
   double least = 0;
   for (int tile = 0; tile < kHopperTileCount; tile++) {
-    if (kHopperTiles[tile].prepares != prepares || (forced.hopper > 0 && forced.hopper != tile + 1)) continue;
+    if (kHopperTiles[tile].prepares != prepares || (forces && forced.hopper != tile + 1)) continue;
     int64_t tiles = divide_up(p.m, kHopperTiles[tile].m) * divide_up(p.n, kHopperTiles[tile].n) * p.batch;
     for (int cluster : {2, 1}) {
       if (cluster > 1 && !kHopperTiles[tile].cluster) continue;
@@ -86,14 +125,22 @@ inline MatmulPlan plan_hopper(const gr_matmul_problem& p, Multiply kind, int64_t
   return best;
 }
 
+// By the table where it has the product.
+inline MatmulPlan choose_hopper(const gr_matmul_problem& p, Multiply kind) {
+  HopperTuned tuned{};
+  if (matmul_forced().any() || !find_tuned(p, kind, &tuned)) return plan_hopper(p, kind);
+  int64_t all = divide_up(p.k, kind == Multiply::tensor ? 64 : 32), slices = divide_up(all, tuned.splits);
+  return {MatmulPath::hopper, int(divide_up(all, slices)), int(slices), tuned.tile, tuned.cluster};
+}
+
 // `hopper`: the device and the operands allow it. Products with a few rows or columns are bound by memory and need no tensor cores.
 inline MatmulPlan plan_for(const gr_matmul_problem& p, Multiply kind, int bytes, bool hopper) {
   const MatmulForced& forced = matmul_forced();
   bool portable = forced.hopper < 0 || (forced.hopper == 0 && (forced.tile != 0 || forced.splits != 0));
   if (hopper && !portable && p.k > 0 && hopper_takes(p, kind, bytes)) {
-    if (forced.hopper > 0) return plan_hopper(p, kind);
+    if (forced.hopper > 0) return choose_hopper(p, kind);
     MatmulPlan plan = plan_matmul(p, kind, bytes);
-    return plan.path == MatmulPath::large || plan.path == MatmulPath::small ? plan_hopper(p, kind) : plan;
+    return plan.path == MatmulPath::large || plan.path == MatmulPath::small ? choose_hopper(p, kind) : plan;
   }
   return plan_matmul(p, kind, bytes);
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 
 #include "device/mma_pipeline.h"
 #include "gradus/matmul.h"
@@ -58,6 +60,7 @@ inline TileRates tile_rates(Multiply kind, bool float64) {
 
 constexpr int kMaxVectorWidth = 4;
 constexpr int64_t kMaxSplits = 64;
+constexpr int kHopperTilesForced = 5;
 
 // Takes the choice of this thread's plans away, for tests and measurements: the edge of the tiles, where there is such a kernel,
 // and the parts of K, at most kMaxSplits; the Hopper kernel's tile, counted from 1, and the blocks of a cluster, where the device
@@ -65,9 +68,21 @@ constexpr int64_t kMaxSplits = 64;
 struct MatmulForced {
   int64_t tile = 0, splits = 0;
   int hopper = 0, cluster = 0;
+
+  bool any() const { return tile != 0 || splits != 0 || hopper != 0 || cluster != 0; }
 };
+
+// TILE,CLUSTER,SPLITS of the Hopper kernel; nothing is forced where a number is missing or out of range.
+inline MatmulForced parse_forced(const char* text) {
+  int tile = 0, cluster = 0, splits = 0;
+  if (text == nullptr || std::sscanf(text, "%d,%d,%d", &tile, &cluster, &splits) != 3) return {};
+  if (tile < 1 || tile > kHopperTilesForced || cluster < 0 || cluster > 2 || splits < 0 || splits > kMaxSplits) return {};
+  return {0, splits, tile, cluster};
+}
+
+// `gradus bench tune` forces its choices upon processes through the environment.
 inline MatmulForced& matmul_forced() {
-  static thread_local MatmulForced forced;
+  static thread_local MatmulForced forced = parse_forced(std::getenv("GRADUS_MATMUL_HOPPER"));
   return forced;
 }
 

@@ -272,6 +272,40 @@ TEST(hopper_plans) {
   });
 }
 
+// Rows of the measured table count for their own product alone, and only where their tile can compute it.
+TEST(hopper_tuned_plans) {
+  const HopperTuned rows[] = {
+      {Multiply::tensor, false, true, 512, 256, 1024, 3, 1, 1},  // a tile that prepares
+      {Multiply::tensor, false, true, 512, 256, 1024, 2, 2, 1},  // a tile without clusters
+      {Multiply::tensor, false, true, 512, 256, 1024, 2, 1, 4},
+      {Multiply::tf32, true, true, 512, 256, 1024, 4, 1, 2},
+      {Multiply::tensor, false, false, 512, 256, 1024, 9, 1, 1},  // no such tile
+  };
+  HopperTuned found{};
+  CHECK(find_tuned(rows, problem(512, 256, 1024, false, true), Multiply::tensor, &found));
+  CHECK_EQUAL(found.tile, 2);
+  CHECK_EQUAL(found.splits, 4);
+  CHECK(find_tuned(rows, problem(512, 256, 1024, true, true), Multiply::tf32, &found));
+  CHECK_EQUAL(found.tile, 4);
+  CHECK(!find_tuned(rows, problem(512, 256, 1025, false, true), Multiply::tensor, &found));
+  CHECK(!find_tuned(rows, problem(512, 256, 1024, false, true), Multiply::tf32, &found));
+  CHECK(!find_tuned(rows, problem(512, 256, 1024, false, false), Multiply::tensor, &found));
+  auto batched = problem(512, 256, 1024, false, true);
+  batched.batch = 2;
+  CHECK(!find_tuned(rows, batched, Multiply::tensor, &found));
+}
+
+TEST(hopper_forced_by_environment) {
+  CHECK_EQUAL(parse_forced("2,1,4").hopper, 2);
+  CHECK_EQUAL(parse_forced("2,1,4").cluster, 1);
+  CHECK_EQUAL(parse_forced("2,1,4").splits, 4);
+  for (const char* text : {"", "2", "0,1,1", "6,1,1", "2,3,1", "2,1,65", "tile"}) CHECK(!parse_forced(text).any());
+  CHECK(!parse_forced(nullptr).any());
+  // A tile that cannot compute a product leaves the choice.
+  Hopper prepares(3);
+  CHECK(!kHopperTiles[plan_hopper(problem(512, 512, 512, false, true), Multiply::tensor).tile].prepares);
+}
+
 // 3xTF32 errs about as much as float32, in every layout.
 TEST(hopper_tf32x3_precision) {
   if (!has_hopper()) return;

@@ -7,6 +7,7 @@ import io.gradus.benchmarks.engines.StepsBenchmark;
 import io.gradus.benchmarks.engines.Workload;
 import io.gradus.benchmarks.kernels.KernelRun;
 import io.gradus.benchmarks.kernels.KernelsBenchmark;
+import io.gradus.benchmarks.kernels.TuneBenchmark;
 import io.gradus.benchmarks.report.RunOptions;
 import java.io.IOException;
 import java.util.Arrays;
@@ -25,6 +26,7 @@ import picocli.CommandLine.Option;
       "",
       "gradus bench steps     training steps alone (--help)",
       "gradus bench kernels   kernels alone (--help)",
+      "gradus bench tune      the tiles of the matrix product on a Hopper GPU (--help)",
       "gradus bench NAME      a JMH benchmark, such as Matmul -p size=1024; all of JMH's options"
     },
     sortOptions = false)
@@ -49,17 +51,19 @@ public final class Bench implements Callable<Integer> {
     ALL,
     STEPS,
     KERNELS,
+    TUNE,
     JMH;
 
     /** JMH's own options begin with one dash. */
     static Kind of(String[] args) {
-      if (args.length == 0 || args[0].startsWith("--")) {
+      if (args.length == 0) {
         return ALL;
       }
       return switch (args[0]) {
         case "steps" -> STEPS;
         case "kernels" -> KERNELS;
-        default -> JMH;
+        case "tune", "--tune" -> TUNE;
+        default -> args[0].startsWith("--") ? ALL : JMH;
       };
     }
   }
@@ -75,6 +79,8 @@ public final class Bench implements Callable<Integer> {
         switch (kind) {
           case STEPS -> RunOptions.execute(new StepsBenchmark(), withoutWord("steps", args));
           case KERNELS -> RunOptions.execute(new KernelsBenchmark(), withoutWord("kernels", args));
+          case TUNE ->
+              RunOptions.execute(new TuneBenchmark(), Arrays.copyOfRange(args, 1, args.length));
           default -> RunOptions.execute(new Bench(), args);
         });
   }

@@ -17,6 +17,8 @@ class BenchTest {
     assertEquals(Kind.ALL, kind("--quick", "--peers", "torch"));
     assertEquals(Kind.STEPS, kind("steps", "--quick"));
     assertEquals(Kind.KERNELS, kind("kernels"));
+    assertEquals(Kind.TUNE, kind("--tune", "--device", "cuda"));
+    assertEquals(Kind.TUNE, kind("tune"));
     assertEquals(Kind.JMH, kind("jmh", "-l"));
     assertEquals(Kind.JMH, kind("-l"));
     assertEquals(Kind.JMH, kind("Matmul", "-p", "size=1024"));

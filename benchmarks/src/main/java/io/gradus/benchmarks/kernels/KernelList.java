@@ -182,7 +182,7 @@ final class KernelList {
         sizes,
         1.0 * in,
         1.0 * in + out,
-        out,
+        1.0 * out,
         bench -> {
           var x = bench.normal(dtype, in);
           var y = bench.empty(dtype, out);
@@ -199,7 +199,7 @@ final class KernelList {
         sizes,
         1.0 * out,
         1.0 * in + out,
-        out,
+        1.0 * out,
         bench -> {
           var x = bench.normal(dtype, in);
           var y = bench.empty(dtype, out);
@@ -479,7 +479,7 @@ final class KernelList {
         sizes,
         flops,
         4.0 * n,
-        shape.rows(),
+        1.0 * shape.rows(),
         bench -> {
           var q = bench.normal(dtype, n);
           var k = bench.normal(dtype, n);
@@ -501,7 +501,7 @@ final class KernelList {
         sizes,
         2.5 * flops,
         8.0 * n,
-        shape.rows(),
+        1.0 * shape.rows(),
         bench -> {
           var q = bench.normal(dtype, n);
           var k = bench.normal(dtype, n);

@@ -109,7 +109,8 @@ public final class KernelRun implements AutoCloseable {
     }
   }
 
-  private static List<KernelCase> cases(Device device) {
+  /** What is measured on a device. */
+  static List<KernelCase> cases(Device device) {
     if (isProcessor(device)) {
       return KernelCases.ofNetworks();
     }
@@ -149,8 +150,8 @@ public final class KernelRun implements AutoCloseable {
   private KernelResult measure(Device device, Backend backend, KernelCase kernel, Limits most) {
     String name = device.toString();
     try (DeviceCalls calls = DeviceCalls.of(backend, kernel, most.cacheBytes())) {
-      double roundS = quick ? QUICK_S : isProcessor(device) ? FULL_S : GPU_S;
-      return time(name, kernel, most, calls, roundS, !isProcessor(device));
+      double turnS = quick ? QUICK_S : isProcessor(device) ? FULL_S : GPU_S;
+      return time(name, kernel, most, calls, turnS, !isProcessor(device));
     } catch (GradusException | OutOfMemoryError e) {
       String problem = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
       return new KernelResult(name, kernel, most, List.of(), problem);
@@ -169,7 +170,7 @@ public final class KernelRun implements AutoCloseable {
       KernelCase kernel,
       Limits most,
       DeviceCalls calls,
-      double roundS,
+      double turnS,
       boolean record) {
     Map<String, Stopwatch> watches = new LinkedHashMap<>();
     watches.put("", calls::seconds);
@@ -183,12 +184,12 @@ public final class KernelRun implements AutoCloseable {
         Stopwatch watch = watches.getOrDefault(engine, calls::seconds);
         try {
           if (round < 0) {
-            double perCall = warmUp(watch, 2 * roundS);
+            double perCall = warmUp(watch, 2 * turnS);
             if (engine.isEmpty() && record) {
-              calls.record(perCall, roundS);
-              perCall = warmUp(watch, roundS);
+              calls.record(perCall, turnS);
+              perCall = warmUp(watch, turnS);
             }
-            counts.put(engine, (int) Math.max(1, Math.round(roundS / perCall)));
+            counts.put(engine, (int) Math.max(1, Math.round(turnS / perCall)));
             seconds.put(engine, new ArrayList<>());
           } else {
             int n = counts.getOrDefault(engine, 1);

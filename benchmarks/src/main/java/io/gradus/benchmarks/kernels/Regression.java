@@ -71,7 +71,8 @@ final class Regression {
     return lines;
   }
 
-  private static Map<String, Double> read(Path file) throws IOException {
+  /** Microseconds by device and kernel. */
+  static Map<String, Double> read(Path file) throws IOException {
     Map<String, Double> micros = new HashMap<>();
     try (CsvReader<NamedCsvRecord> rows = CsvReader.builder().ofNamedCsvRecord(file)) {
       for (NamedCsvRecord row : rows) {

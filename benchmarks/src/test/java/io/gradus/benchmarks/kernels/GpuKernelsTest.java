@@ -12,6 +12,7 @@ import io.gradus.backend.Backends;
 import io.gradus.backend.ProductPrecision;
 import io.gradus.benchmarks.engines.PeerException;
 import io.gradus.benchmarks.engines.PythonWorker;
+import io.gradus.benchmarks.report.Table;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -186,6 +188,35 @@ class GpuKernelsTest {
     assertTrue(Regression.slower(file, List.of(elsewhere), 8).isEmpty());
     Files.writeString(file, "a,b\n1,2\n");
     assertThrows(IOException.class, () -> Regression.slower(file, List.of(now), 8));
+  }
+
+  @Test
+  void theFastestTilesBecomeATable() {
+    List<KernelCase> kernels =
+        new KernelList(DType.FLOAT32)
+            .matmul(ProductPrecision.TF32, 64, 32, 48, false, true)
+            .matmul(ProductPrecision.TF32, 64, 32, 48, true, false)
+            .matmul(64, 32, 48, false, true)
+            .cases();
+    Map<String, Double> planned = new HashMap<>();
+    kernels.forEach(kernel -> planned.put(kernel.key(), 10.0));
+    Tuning tuning = new Tuning(planned);
+    for (Tuning.Choice choice : Tuning.choices()) {
+      Map<String, Double> micros = new HashMap<>(planned);
+      // Tiles of the wrong kind leave the choice, so what they seem to give does not count.
+      if (choice.text().equals("2,2,4")) {
+        kernels.forEach(kernel -> micros.put(kernel.key(), 8.0));
+      } else if (choice.text().equals("5,1,1")) {
+        kernels.forEach(kernel -> micros.put(kernel.key(), 9.9));
+      }
+      tuning.add(choice, micros);
+    }
+    Table about = new Table("product", "plan", "fastest", "choice", "");
+    assertEquals(
+        List.of("TUNED(tf32, false, true, 64, 32, 48, 1, 2, 4)"), tuning.lines(kernels, 2, about));
+    assertTrue(about.text().contains("| 5,1,1  |"), about.text());
+    assertEquals(4, about.text().lines().count());
+    assertEquals(24, Tuning.choices().size());
   }
 
   @Test
