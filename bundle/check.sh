@@ -70,3 +70,5 @@ for device in emulated cuda; do
   esac
 done
 try benchmarks 0 Benchmark bench -l
+# The folder of commands has no timeout, so this shows that the report is packed and says what it lacks.
+try gpu-report 2 "there is no 'timeout' here" gpu-report --out report

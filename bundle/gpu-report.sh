@@ -7,7 +7,7 @@
 # Exit status: 0 all passed, 1 something failed, 2 bad use or no device, 3 not done yet: call it again.
 set -u
 
-folder=$(CDPATH='' cd "$(dirname "$0")" && pwd -P) || exit 2
+folder=$(CDPATH='' cd "${0%/*}" && pwd -P) || exit 2
 gradus=$folder/gradus
 programs=$folder/gpu-check
 out=
@@ -141,6 +141,14 @@ measure_steps() {
   done
 }
 
+tune() {
+  if grep -q "^$device.*capability 9\.0" "$out/machine.txt"; then
+    step tune 900 "$gradus" bench tune --device "$device" --out "$out/tune"
+  else
+    left_out "tune: its tiles are for compute capability 9.0"
+  fi
+}
+
 run_cifar() {
   if [ -z "$cifar" ]; then
     left_out "cifar10-fast: name a folder with CIFAR-10 by --cifar"
@@ -186,6 +194,7 @@ summarize() {
     say
     say "$passed passed, $failed failed, $left not done yet"
     tables "$out/kernels/kernels.md"
+    [ ! -f "$out/done/tune" ] || tables "$out/logs/tune.log"
     for report in "$out"/steps-*/steps.md; do
       tables "$report"
     done
@@ -227,6 +236,7 @@ else
   check_operations
 fi
 run_cifar
+tune
 sanitize
 summarize
 [ "$failed" -eq 0 ] || exit 1

@@ -39,7 +39,7 @@ class GpuReportTest {
         "gradus",
         """
         case "$1 $2" in
-          "devices ") echo "cuda:0  NVIDIA Stub, 1 GB"; echo "emulated:0  a model" ;;
+          "devices ") echo "cuda:0  NVIDIA Stub, compute capability 9.0"; echo "emulated:0  a model" ;;
           "bench kernels" | "bench steps")
             while [ "$1" != --out ]; do shift; done
             mkdir -p "$2"
@@ -100,6 +100,7 @@ class GpuReportTest {
     assertTrue(Files.size(out.resolve("report.tgz")) > 0);
     assertEquals(1, count("gradus bench kernels --device cuda"));
     assertEquals(1, count("gradus test --device cuda NormTest"));
+    assertEquals(1, count("gradus bench tune --device cuda"));
     // Conformance and two groups, with four tools.
     assertEquals(12, count("bin/compute-sanitizer"));
     long before = Files.readAllLines(calls).size();
@@ -143,6 +144,7 @@ class GpuReportTest {
     assertEquals(1, count("gradus bench kernels --device emulated"));
     assertEquals(1, count("gradus bench steps --device emulated --capture --precision bf16"));
     assertEquals(0, count("gpu-check"));
+    assertTrue(text.contains("left out tune: its tiles are for compute capability 9.0"), text);
   }
 
   @Test
