@@ -181,8 +181,8 @@ TEST(nothing_to_update) {
 }
 
 TEST(several_packs_of_a_thread) {
-  // More than twice the plenty of blocks, on a rule with little to compute.
-  int64_t n = 1024 * 2048 * 2 + 5;
+  // Twice the plenty of tiles for the emulated device, on a rule with little to compute.
+  int64_t n = 1024 * 128 * 2 + 5;
   Arena<float> arena(n, 3);
   float before = arena.param.raw(n - 1), g = arena.grad.raw(n - 1), middle = arena.param.raw(n / 2), gm = arena.grad.raw(n / 2);
   CALL(arena.step(Kind::sgd, 1, 0));

@@ -183,6 +183,12 @@ TEST(dropout_float64) { check_dropouts<double>(); }
 TEST(dropout_bfloat16) { check_dropouts<bfloat16>(); }
 TEST(dropout_float16) { check_dropouts<float16>(); }
 
+// More than the emulated device's blocks take at once.
+TEST(dropout_in_several_rounds) {
+  check_dropout<bfloat16>(90001, 0.25, 0);
+  check_dropout<float>(35003, 0.25, 0);
+}
+
 template <class T>
 void check_channels(int64_t samples, int64_t positions, int64_t channels, int64_t shift = 0) {
   constexpr double kP = 0.4;
