@@ -18,9 +18,11 @@ gradus_mutant(attention_early_sum ${forward} "ptx::wgmma_wait<0>();  // the valu
 gradus_mutant(attention_unfenced ${forward} "// the other has issued its products
       ptx::wgmma_fence();" "// the other has issued its products" "without a wgmma fence" model)
 gradus_mutant(attention_no_turn ${forward} "ptx::barrier_arrive(kTurnBarrier + 1 - consumer_, kBoth)" "(void)0" "deadlock" model)
-gradus_mutant(attention_early_give_back ${forward} "ptx::wgmma_wait<0>();  // the values are summed" "warp_arrives(shared_.v_empty(before.stage));
+gradus_mutant(attention_early_give_back ${forward} "ptx::wgmma_wait<0>();  // the values are summed
+      ptx::wgmma_results(out);
+      warp_arrives(shared_.v_empty(before.stage));" "warp_arrives(shared_.v_empty(before.stage));
       ptx::wgmma_wait<0>();
-      if (false)" "data race.*attention_hopper" thread)
+      ptx::wgmma_results(out);" "data race.*attention_hopper" thread)
 gradus_mutant(attention_overwritten_panel ${tiles} "if (leader()) ptx::bulk_wait_read<0>();
     ptx::barrier_sync" "ptx::barrier_sync" "wrong" model)
 gradus_mutant(attention_missing_proxy_fence ${tiles} "ptx::fence_proxy_async()" "(void)0" "data race.*attention_hopper_tiles.h" thread)
@@ -33,6 +35,8 @@ set(backward attention_hopper_backward.h)
 gradus_mutant(attention_overwritten_held ${stream} "ptx::mbarrier_wait(shared.held_empty(), held_at.round ^ 1)" "(void)0" "more arrivals at the mbarrier|wrong" model)
 gradus_mutant(attention_uncounted_numbers ${stream} "kLoadBytes = kStageBytes + kNumberBytes" "kLoadBytes = kStageBytes" "transaction count of -512 bytes|deadlock" model)
 gradus_mutant(attention_early_gradient ${backward} "ptx::wgmma_wait<0>();  // dP is there" "// dP is there" "before the wait|wrong" model)
-gradus_mutant(attention_early_stage ${backward} "ptx::wgmma_wait<1>();  // dQ is summed, and S is there" "warp_arrives(shared.empty(before));
+gradus_mutant(attention_early_stage ${backward} "ptx::wgmma_wait<1>();  // dQ is summed, and S is there
+      ptx::wgmma_results(sum);
+      warp_arrives(shared.empty(before));" "warp_arrives(shared.empty(before));
       ptx::wgmma_wait<1>();
-      if (false)" "data race.*attention_hopper" thread)
+      ptx::wgmma_results(sum);" "data race.*attention_hopper" thread)

@@ -8,7 +8,7 @@ using namespace test;
 
 int main() {
   AttentionCase c;
-  c.heads = 5, c.queries = 280, c.keys = 420, c.dim = 64;
+  c.heads = 2, c.queries = 280, c.keys = 420, c.dim = 64;
   AttentionOperands<bfloat16> o(c);
   AttentionResult expected = attention_reference(o);
   // What attention_backward_rows_kernel leaves.

@@ -8,7 +8,7 @@ using namespace test;
 
 int main() {
   AttentionCase c;
-  c.heads = 5, c.queries = 140, c.keys = 600, c.dim = 64;
+  c.heads = 3, c.queries = 140, c.keys = 600, c.dim = 64;
   AttentionOperands<bfloat16> o(c);
   AttentionHopperForward<bfloat16> operands{pointer<const bfloat16>(o.q.address()), pointer<const bfloat16>(o.k.address()),
                                             pointer<const bfloat16>(o.v.address()), pointer<bfloat16>(o.out.address()),
