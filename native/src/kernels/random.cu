@@ -246,7 +246,7 @@ template <int N, bool Surrounded>
 constexpr int kTogether = N == kDropoutValues && !Surrounded ? 2 : 1;
 // Blocks of a multiprocessor.
 template <int N, bool Surrounded>
-constexpr int kDropoutBlocks = kTogether<N, Surrounded> == 2 ? 5 : 4;
+constexpr int kDropoutBlocks = Surrounded ? 3 : kTogether<N, Surrounded> == 2 ? 5 : 4;  // more would spill
 
 template <class T, int N, bool Surrounded, bool Whole>
 GRADUS_DEVICE void drop_tiles(const Dropout<T>& p, const Key& key, int64_t tile) {
