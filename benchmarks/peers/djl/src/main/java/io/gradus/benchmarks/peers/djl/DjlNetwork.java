@@ -31,6 +31,7 @@ final class DjlNetwork {
       case MLP -> mlp(x, dropout);
       case CNN -> cnn(x, dropout);
       case RESNET20 -> resnet20(x);
+      default -> throw new UnsupportedOperationException(workload.label() + " is for GPUs");
     };
   }
 
