@@ -3,7 +3,9 @@ package io.gradus.benchmarks.kernels;
 import io.gradus.benchmarks.Bench;
 import io.gradus.benchmarks.report.RunOptions;
 import io.gradus.benchmarks.report.Table;
+import io.gradus.core.Checks;
 import io.gradus.core.Device;
+import io.gradus.core.DeviceInfo;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -60,6 +62,7 @@ public final class TuneBenchmark implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Device chosen = Device.parse(device);
+    checkHasTiles(chosen);
     int rounds = run.rounds(5, 3);
     Tuning tuning = new Tuning(measure(chosen, "plan", "", rounds));
     for (Tuning.Choice choice : Tuning.choices()) {
@@ -73,6 +76,22 @@ public final class TuneBenchmark implements Callable<Integer> {
     System.out.print(about.text());
     System.out.println("\nwritten to " + table);
     return 0;
+  }
+
+  /**
+   * Refuses devices whose products the choices say nothing about; the emulated one serves trials.
+   */
+  static void checkHasTiles(Device device) {
+    for (DeviceInfo info : Device.all()) {
+      Checks.argument(
+          !info.device().equals(device)
+              || !info.usable()
+              || device.type().equals("emulated")
+              || info.description().contains("compute capability 9.0"),
+          "[tune] %s does not use the tiles of the Hopper product: measure them on a GPU of compute"
+              + " capability 9.0, by --device cuda",
+          device);
+    }
   }
 
   /** Microseconds of every product with a choice, by the kernel's key. */

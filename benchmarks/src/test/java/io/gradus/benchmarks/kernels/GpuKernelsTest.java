@@ -1,5 +1,6 @@
 package io.gradus.benchmarks.kernels;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -13,6 +14,7 @@ import io.gradus.backend.ProductPrecision;
 import io.gradus.benchmarks.engines.PeerException;
 import io.gradus.benchmarks.engines.PythonWorker;
 import io.gradus.benchmarks.report.Table;
+import io.gradus.core.ArgumentException;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import java.io.IOException;
@@ -263,5 +265,13 @@ class GpuKernelsTest {
     process.getOutputStream().close();
     String answer = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals("error No module named 'torch'\n", answer);
+  }
+
+  @Test
+  void theTunerRefusesADeviceWithoutItsTiles() {
+    var refusal =
+        assertThrows(ArgumentException.class, () -> TuneBenchmark.checkHasTiles(Device.cpu()));
+    assertTrue(refusal.getMessage().contains("compute capability 9.0"), refusal.getMessage());
+    assertDoesNotThrow(() -> TuneBenchmark.checkHasTiles(Device.of("emulated", 0)));
   }
 }
