@@ -7,6 +7,7 @@
 # Options of build:
 #   sanitizer=none|address|thread|undefined|initcheck
 #   tests=ON|OFF          whether to build the tests
+#   emulated=ON|OFF       whether to build the plug-in of the emulated device
 #   cuda=auto|off         whether to build the CUDA plug-in where nvcc is found
 #   cpu=all|native        instruction sets of the SIMD plug-in: all, or this machine's alone
 #   gpu_tests=ON|OFF      whether to build the programs of gpu-check.sh even without the tests
@@ -20,6 +21,7 @@ dir=$2
 shift 2
 sanitizer=none
 tests=ON
+emulated=ON
 cpu=all
 cuda=auto
 gpu_tests=OFF
@@ -32,6 +34,7 @@ for option in "$@"; do
     sanitizer=*) sanitizer=${option#*=} ;;
     tests=*) tests=${option#*=} ;;
     cuda=*) cuda=${option#*=} ;;
+    emulated=*) emulated=${option#*=} ;;
     cpu=*) cpu=${option#*=} ;;
     gpu_tests=*) gpu_tests=${option#*=} ;;
     architectures=*) architectures=${option#*=} ;;
@@ -83,10 +86,11 @@ case $action in
     nvcc=
     [ "$cuda" = off ] || nvcc=$(find_nvcc)
     [ -n "$nvcc" ] || rm -f "$dir/lib/libgradus_cuda.so"
+    [ "$emulated" = ON ] || rm -f "$dir/lib/libgradus_emulated.so"
     [ "$cpu" = all ] || rm -f "$dir"/lib/libgradus_cpu_*.so
     quietly configure cmake -S "$source" -B "$dir" -DGRADUS_SANITIZER="$sanitizer" -DCMAKE_CXX_FLAGS_RELEASE="$optimise" \
-      -DBUILD_TESTING="$tests" -DGRADUS_NVCC="$nvcc" -DGRADUS_CUDA_ARCHITECTURES="$architectures" -DGRADUS_CPU="$cpu" \
-      -DGRADUS_JAVA_HOME="$java" -DGRADUS_BINDING="$binding"
+      -DBUILD_TESTING="$tests" -DGRADUS_EMULATED="$emulated" -DGRADUS_NVCC="$nvcc" \
+      -DGRADUS_CUDA_ARCHITECTURES="$architectures" -DGRADUS_CPU="$cpu" -DGRADUS_JAVA_HOME="$java" -DGRADUS_BINDING="$binding"
     quietly build cmake --build "$dir" -j "$jobs"
     if [ "$gpu_tests" = ON ] && [ -n "$nvcc" ]; then
       quietly gpu-tests cmake --build "$dir" -j "$jobs" --target gradus_conformance gradus_cuda_tests

@@ -66,14 +66,14 @@ record Plugin(String name, long handle, @Nullable String problem) {
   }
 
   private static String remedy(String name) {
-    return name.equals("cuda")
-        ? "build Gradus where nvcc is installed, or take a release for this platform ("
-            + Loader.getPlatform()
-            + ")"
-        : "build Gradus where g++, make and CMake are installed, or take a release for this"
-            + " platform ("
-            + Loader.getPlatform()
-            + ")";
+    String build =
+        switch (name) {
+          case "cuda" -> "build Gradus where nvcc is installed";
+          case "emulated" ->
+              "\"./gradus train --device emulated\" builds it where g++, make and CMake are installed";
+          default -> "build Gradus where g++, make and CMake are installed";
+        };
+    return build + ", or take a release for this platform (" + Loader.getPlatform() + ")";
   }
 
   /** A library as a file of its own, taken out of the jar where it is in one. */
