@@ -102,8 +102,8 @@ int gr_clip_factor(int64_t sum_of_squares, int64_t grad_scale, int64_t factor, i
  * left as it is. */
 int gr_unscale_check(int64_t grad, int64_t found_inf, int64_t grad_scale, int64_t n, int32_t dtype, int64_t stream);
 
-/* step INT64 [1] grows by 1, unless found_inf, INT32 [1] or 0, is not 0. */
-int gr_advance_step(int64_t step, int64_t found_inf, int64_t stream);
+/* step INT64 [n]: each grows by 1, unless found_inf, INT32 [1] or 0, is not 0. */
+int gr_advance_step(int64_t step, int64_t found_inf, int64_t n, int64_t stream);
 
 /* The dynamic loss scale after a step. Where found_inf is not 0: scale *= backoff, growth_tracker = 0; else growth_tracker += 1,
  * and when it reaches interval: scale *= growth if that is finite, growth_tracker = 0. Then inverse = 1 / scale, found_inf = 0.

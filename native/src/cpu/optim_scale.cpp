@@ -47,8 +47,9 @@ extern "C" int gr_unscale_check(int64_t grad, int64_t found_inf, int64_t grad_sc
   });
 }
 
-extern "C" int gr_advance_step(int64_t step, int64_t found_inf, int64_t) {
-  if (found_inf == 0 || *pointer<const int32_t>(found_inf) == 0) *pointer<int64_t>(step) += 1;
+extern "C" int gr_advance_step(int64_t step, int64_t found_inf, int64_t n, int64_t) {
+  if (found_inf != 0 && *pointer<const int32_t>(found_inf) != 0) return GR_OK;
+  for (int64_t i = 0; i < n; i++) pointer<int64_t>(step)[i] += 1;
   return GR_OK;
 }
 

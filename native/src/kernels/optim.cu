@@ -362,8 +362,9 @@ __global__ void clip_factor_kernel(const double* sum_of_squares, const float* gr
   if (found_inf != nullptr && !isfinite(norm)) *found_inf = 1;
 }
 
-__global__ void advance_step_kernel(int64_t* step, const int32_t* found_inf) {
-  if (found_inf == nullptr || *found_inf == 0) *step += 1;
+__global__ void __launch_bounds__(kThreads) advance_step_kernel(int64_t* step, const int32_t* found_inf, int64_t n) {
+  const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < n && (found_inf == nullptr || *found_inf == 0)) step[i] += 1;
 }
 
 __global__ void loss_scale_update_kernel(float* scale, float* inverse, int32_t* growth_tracker, int32_t* found_inf, double growth,
@@ -528,9 +529,10 @@ extern "C" int gr_unscale_check(int64_t grad, int64_t found_inf, int64_t grad_sc
   });
 }
 
-extern "C" int gr_advance_step(int64_t step, int64_t found_inf, int64_t stream) {
-  return finish(GRADUS_LAUNCH(advance_step_kernel, LaunchConfig(1, 1).stream(stream_of(stream)), pointer<int64_t>(step),
-                              pointer<const int32_t>(found_inf)));
+extern "C" int gr_advance_step(int64_t step, int64_t found_inf, int64_t n, int64_t stream) {
+  if (n == 0) return GR_OK;
+  return finish(GRADUS_LAUNCH(advance_step_kernel, LaunchConfig(divide_up(n, kThreads), kThreads).stream(stream_of(stream)),
+                              pointer<int64_t>(step), pointer<const int32_t>(found_inf), n));
 }
 
 extern "C" int gr_loss_scale_update(int64_t scale, int64_t inverse, int64_t growth_tracker, int64_t found_inf, double growth,

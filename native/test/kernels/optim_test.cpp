@@ -363,15 +363,18 @@ TEST(unscale_check) {
   check_unscale<float16>(77, 1);
 }
 
-TEST(step_advances_when_nothing_was_found) {
-  Array<int64_t> step(1, 4);
-  Array<int32_t> found(1);
-  CALL(gr_advance_step(step.address(), 0, 0));
-  CALL(gr_advance_step(step.address(), found.address(), 0));
-  CHECK_EQUAL(step[0], 6);
-  found.set(0, 1);
-  CALL(gr_advance_step(step.address(), found.address(), 0));
-  CHECK_EQUAL(step[0], 6);
+TEST(steps_advance_when_nothing_was_found) {
+  for (int64_t n : {0, 1, 7, 300}) {
+    Array<int64_t> step(n + 1, 4);
+    Array<int32_t> found(1);
+    CALL(gr_advance_step(step.address(), 0, n, 0));
+    CALL(gr_advance_step(step.address(), found.address(), n, 0));
+    for (int64_t i = 0; i < n; i++) CHECK_EQUAL(step[i], 6);
+    found.set(0, 1);
+    CALL(gr_advance_step(step.address(), found.address(), n, 0));
+    for (int64_t i = 0; i < n; i++) CHECK_EQUAL(step[i], 6);
+    CHECK_EQUAL(step[n], 4);
+  }
 }
 
 TEST(loss_scale) {

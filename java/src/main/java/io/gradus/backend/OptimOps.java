@@ -8,6 +8,9 @@ import org.jspecify.annotations.Nullable;
  * of the step live on the device, in double precision, so that a captured step replays exactly;
  * what follows from them is computed in double precision and rounded once to the parameters' type.
  * All states have the parameters' type (FLOAT32 or FLOAT64).
+ *
+ * <p>{@code foundInf} (INT32 [1], or null) is the flag of a step that is to be left out: where it
+ * is not 0 on the device, an update changes nothing at all.
  */
 public interface OptimOps extends Primitives {
   /**
@@ -28,6 +31,7 @@ public interface OptimOps extends Primitives {
    * @param step INT64 [1], the number of this step, from 1
    * @param n elements
    * @param scalars what does not change
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
    */
   default void sgd(
       Buffer grad,
@@ -36,8 +40,10 @@ public interface OptimOps extends Primitives {
       Buffer lr,
       Buffer step,
       long n,
-      SgdScalars scalars) {
+      SgdScalars scalars,
+      @Nullable Buffer foundInf) {
     try (Scratch scratch = new Scratch(this)) {
+      Buffer skip = skip(scratch, foundInf);
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
       Buffer g = withDecay(m, grad, param, scalars.weightDecay());
@@ -53,14 +59,14 @@ public interface OptimOps extends Primitives {
             one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, isLater, -scalars.dampening()), 1);
         Buffer fresh = m.apply(BinaryOp.MUL, g, scratch.as(param.dtype(), share), m.scalar);
         Buffer kept = m.apply(BinaryOp.MUL, velocity, scalars.momentum());
-        m.store(m.apply(BinaryOp.ADD, kept, fresh, m.full), velocity);
+        m.storeUnless(skip, m.apply(BinaryOp.ADD, kept, fresh, m.full), velocity);
         direction =
             scalars.nesterov()
                 ? m.apply(
                     BinaryOp.ADD, g, m.apply(BinaryOp.MUL, velocity, scalars.momentum()), m.full)
                 : velocity;
       }
-      descend(m, scratch, param, direction, lr);
+      descend(m, scratch, skip, param, direction, lr);
     }
   }
 
@@ -83,6 +89,7 @@ public interface OptimOps extends Primitives {
    * @param step INT64 [1], the number of this step, from 1
    * @param n elements
    * @param scalars what does not change
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
    */
   default void adam(
       Buffer grad,
@@ -92,19 +99,21 @@ public interface OptimOps extends Primitives {
       Buffer lr,
       Buffer step,
       long n,
-      AdamScalars scalars) {
+      AdamScalars scalars,
+      @Nullable Buffer foundInf) {
     try (Scratch scratch = new Scratch(this)) {
+      Buffer skip = skip(scratch, foundInf);
       DType dtype = param.dtype();
       Rows m = new Rows(this, scratch, dtype, 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
       Buffer g = grad;
       if (scalars.decoupled()) {
-        shrink(this, scratch, param, lr, scalars.weightDecay());
+        shrink(this, scratch, skip, param, lr, scalars.weightDecay());
       } else {
         g = withDecay(m, grad, param, scalars.weightDecay());
       }
-      moveToward(m, mean, g, 1 - scalars.beta1());
-      decayToward(m, variance, m.apply(BinaryOp.MUL, g, g, m.full), scalars.beta2());
+      moveToward(m, skip, mean, g, 1 - scalars.beta1());
+      decayToward(m, skip, variance, m.apply(BinaryOp.MUL, g, g, m.full), scalars.beta2());
       Buffer count = scratch.as(DType.FLOAT64, step);
       Buffer rate =
           one.apply(BinaryOp.DIV, lr, bias(one, scratch, scalars.beta1(), count), one.full);
@@ -113,7 +122,7 @@ public interface OptimOps extends Primitives {
       Buffer scaled = m.apply(BinaryOp.DIV, root, scratch.as(dtype, spread), m.scalar);
       Buffer direction =
           m.apply(BinaryOp.DIV, mean, m.apply(BinaryOp.ADD, scaled, scalars.eps()), m.full);
-      descend(m, scratch, param, direction, rate);
+      descend(m, scratch, skip, param, direction, rate);
     }
   }
 
@@ -137,6 +146,7 @@ public interface OptimOps extends Primitives {
    * @param lr FLOAT64 [1]
    * @param n elements
    * @param scalars what does not change
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
    */
   default void rmsProp(
       Buffer grad,
@@ -146,24 +156,26 @@ public interface OptimOps extends Primitives {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      RmsPropScalars scalars) {
+      RmsPropScalars scalars,
+      @Nullable Buffer foundInf) {
     try (Scratch scratch = new Scratch(this)) {
+      Buffer skip = skip(scratch, foundInf);
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
       Buffer g = withDecay(m, grad, param, scalars.weightDecay());
-      decayToward(m, square, m.apply(BinaryOp.MUL, g, g, m.full), scalars.alpha());
+      decayToward(m, skip, square, m.apply(BinaryOp.MUL, g, g, m.full), scalars.alpha());
       Buffer spread = square;
       if (mean != null) {
-        moveToward(m, mean, g, 1 - scalars.alpha());
+        moveToward(m, skip, mean, g, 1 - scalars.alpha());
         spread = m.apply(BinaryOp.SUB, square, m.apply(BinaryOp.MUL, mean, mean, m.full), m.full);
       }
       Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, spread), scalars.eps());
       Buffer direction = m.apply(BinaryOp.DIV, g, root, m.full);
       if (velocity != null) {
         Buffer kept = m.apply(BinaryOp.MUL, velocity, scalars.momentum());
-        m.store(m.apply(BinaryOp.ADD, kept, direction, m.full), velocity);
+        m.storeUnless(skip, m.apply(BinaryOp.ADD, kept, direction, m.full), velocity);
         direction = velocity;
       }
-      descend(m, scratch, param, direction, lr);
+      descend(m, scratch, skip, param, direction, lr);
     }
   }
 
@@ -185,6 +197,7 @@ public interface OptimOps extends Primitives {
    * @param lrDecay decay of the learning rate
    * @param eps added to the root
    * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
    */
   default void adagrad(
       Buffer grad,
@@ -195,17 +208,20 @@ public interface OptimOps extends Primitives {
       long n,
       double lrDecay,
       double eps,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
     try (Scratch scratch = new Scratch(this)) {
+      Buffer skip = skip(scratch, foundInf);
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
       Rows one = new Rows(this, scratch, DType.FLOAT64, 1, 1);
       Buffer g = withDecay(m, grad, param, weightDecay);
-      m.store(m.apply(BinaryOp.ADD, sum, m.apply(BinaryOp.MUL, g, g, m.full), m.full), sum);
+      m.storeUnless(
+          skip, m.apply(BinaryOp.ADD, sum, m.apply(BinaryOp.MUL, g, g, m.full), m.full), sum);
       Buffer before = one.apply(BinaryOp.SUB, scratch.as(DType.FLOAT64, step), 1);
       Buffer slower = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, before, lrDecay), 1);
       Buffer rate = one.apply(BinaryOp.DIV, lr, slower, one.full);
       Buffer root = m.apply(BinaryOp.ADD, m.apply(UnaryOp.SQRT, sum), eps);
-      descend(m, scratch, param, m.apply(BinaryOp.DIV, g, root, m.full), rate);
+      descend(m, scratch, skip, param, m.apply(BinaryOp.DIV, g, root, m.full), rate);
     }
   }
 
@@ -226,6 +242,7 @@ public interface OptimOps extends Primitives {
    * @param beta1 weight of the average in the update
    * @param beta2 decay of the average
    * @param weightDecay weight decay, decoupled from the gradient
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
    */
   default void lion(
       Buffer grad,
@@ -235,14 +252,16 @@ public interface OptimOps extends Primitives {
       long n,
       double beta1,
       double beta2,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
     try (Scratch scratch = new Scratch(this)) {
+      Buffer skip = skip(scratch, foundInf);
       Rows m = new Rows(this, scratch, param.dtype(), 1, n);
       Buffer fresh = m.apply(BinaryOp.MUL, grad, 1 - beta1);
       Buffer mixed = m.apply(BinaryOp.ADD, m.apply(BinaryOp.MUL, mean, beta1), fresh, m.full);
-      decayToward(m, mean, grad, beta2);
-      shrink(this, scratch, param, lr, weightDecay);
-      descend(m, scratch, param, m.apply(UnaryOp.SIGN, mixed), lr);
+      decayToward(m, skip, mean, grad, beta2);
+      shrink(this, scratch, skip, param, lr, weightDecay);
+      descend(m, scratch, skip, param, m.apply(UnaryOp.SIGN, mixed), lr);
     }
   }
 
@@ -358,6 +377,29 @@ public interface OptimOps extends Primitives {
     }
   }
 
+  /**
+   * Counts a step.
+   *
+   * <pre>{@code
+   * steps = steps + 1
+   * }</pre>
+   *
+   * @param steps INT64 [n], updated
+   * @param n elements
+   * @param foundInf INT32 [1], leaves the step out where it is not 0; null for never
+   */
+  default void advanceStep(Buffer steps, long n, @Nullable Buffer foundInf) {
+    try (Scratch scratch = new Scratch(this)) {
+      Rows m = new Rows(this, scratch, DType.INT64, 1, n);
+      m.storeUnless(skip(scratch, foundInf), m.apply(BinaryOp.ADD, steps, 1), steps);
+    }
+  }
+
+  /** Whether a step is to be left out, BOOL [1]; null where there is no flag. */
+  private static @Nullable Buffer skip(Scratch scratch, @Nullable Buffer foundInf) {
+    return foundInf == null ? null : scratch.as(DType.BOOL, foundInf);
+  }
+
   /** g = grad + weightDecay param. */
   private static Buffer withDecay(Rows m, Buffer grad, Buffer param, double weightDecay) {
     return weightDecay == 0
@@ -367,28 +409,36 @@ public interface OptimOps extends Primitives {
 
   /** param = param (1 - lr weightDecay). */
   private static void shrink(
-      Primitives primitives, Scratch scratch, Buffer param, Buffer lr, double weightDecay) {
+      Primitives primitives,
+      Scratch scratch,
+      @Nullable Buffer skip,
+      Buffer param,
+      Buffer lr,
+      double weightDecay) {
     if (weightDecay == 0) {
       return;
     }
     Rows m = new Rows(primitives, scratch, param.dtype(), 1, param.length());
     Rows one = new Rows(primitives, scratch, DType.FLOAT64, 1, 1);
     Buffer kept = one.apply(BinaryOp.ADD, one.apply(BinaryOp.MUL, lr, -weightDecay), 1);
-    m.store(m.apply(BinaryOp.MUL, param, scratch.as(param.dtype(), kept), m.scalar), param);
+    m.storeUnless(
+        skip, m.apply(BinaryOp.MUL, param, scratch.as(param.dtype(), kept), m.scalar), param);
   }
 
   /** average = average + share (x - average). */
-  private static void moveToward(Rows m, Buffer average, Buffer x, double share) {
+  private static void moveToward(
+      Rows m, @Nullable Buffer skip, Buffer average, Buffer x, double share) {
     Buffer distance = m.apply(BinaryOp.SUB, x, average, m.full);
     Buffer way = m.apply(BinaryOp.MUL, distance, share);
-    m.store(m.apply(BinaryOp.ADD, average, way, m.full), average);
+    m.storeUnless(skip, m.apply(BinaryOp.ADD, average, way, m.full), average);
   }
 
   /** average = decay average + (1 - decay) x. */
-  private static void decayToward(Rows m, Buffer average, Buffer x, double decay) {
+  private static void decayToward(
+      Rows m, @Nullable Buffer skip, Buffer average, Buffer x, double decay) {
     Buffer kept = m.apply(BinaryOp.MUL, average, decay);
     Buffer fresh = m.apply(BinaryOp.MUL, x, 1 - decay);
-    m.store(m.apply(BinaryOp.ADD, kept, fresh, m.full), average);
+    m.storeUnless(skip, m.apply(BinaryOp.ADD, kept, fresh, m.full), average);
   }
 
   /** 1 - beta^count. */
@@ -399,9 +449,9 @@ public interface OptimOps extends Primitives {
 
   /** param = param - rate direction. */
   private static void descend(
-      Rows m, Scratch scratch, Buffer param, Buffer direction, Buffer rate) {
+      Rows m, Scratch scratch, @Nullable Buffer skip, Buffer param, Buffer direction, Buffer rate) {
     Buffer factor = scratch.as(param.dtype(), rate);
     Buffer way = m.apply(BinaryOp.MUL, direction, factor, m.scalar);
-    m.store(m.apply(BinaryOp.SUB, param, way, m.full), param);
+    m.storeUnless(skip, m.apply(BinaryOp.SUB, param, way, m.full), param);
   }
 }

@@ -109,6 +109,19 @@ final class Rows {
     }
   }
 
+  /**
+   * Stores a matrix of this type where the flag (BOOL [1]) is false or absent; else the target
+   * stays.
+   */
+  void storeUnless(@Nullable Buffer flag, Buffer result, Buffer target) {
+    Buffer next = result;
+    if (flag != null) {
+      next = scratch.take(dtype, rows * cols);
+      primitives.where(flag, scalar, target, full, result, full, next, shape());
+    }
+    primitives.cast(next, target);
+  }
+
   private long[] shape() {
     return new long[] {rows, cols};
   }

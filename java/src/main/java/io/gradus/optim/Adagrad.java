@@ -82,21 +82,19 @@ public final class Adagrad extends Optimizer {
    * @return the group
    */
   public ParameterGroup add(List<Tensor> params, Options options) {
-    ParameterGroup group =
-        addGroup(
-            params,
-            options.lr,
-            (param, grad, lr, step, state) ->
-                Updates.adagrad(
-                    param,
-                    grad,
-                    state[0],
-                    lr,
-                    step,
-                    options.lrDecay,
-                    options.eps,
-                    options.weightDecay),
-            List.of("sum"));
+    SkippableRule rule =
+        (param, grad, lr, step, state, foundInf) ->
+            Updates.adagrad(
+                param,
+                grad,
+                state[0],
+                lr,
+                step,
+                options.lrDecay,
+                options.eps,
+                options.weightDecay,
+                foundInf);
+    ParameterGroup group = addGroup(params, options.lr, rule, List.of("sum"));
     group.fillState(0, options.initialSum);
     return group;
   }

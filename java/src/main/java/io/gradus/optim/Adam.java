@@ -38,11 +38,9 @@ public final class Adam extends Optimizer {
    */
   public ParameterGroup add(List<Tensor> params, AdamOptions options) {
     AdamScalars scalars = options.scalars(false);
-    return addGroup(
-        params,
-        options.lr(),
-        (param, grad, lr, step, state) ->
-            Updates.adam(param, grad, state[0], state[1], lr, step, scalars),
-        List.of("exp_avg", "exp_avg_sq"));
+    SkippableRule rule =
+        (param, grad, lr, step, state, foundInf) ->
+            Updates.adam(param, grad, state[0], state[1], lr, step, scalars, foundInf);
+    return addGroup(params, options.lr(), rule, List.of("exp_avg", "exp_avg_sq"));
   }
 }

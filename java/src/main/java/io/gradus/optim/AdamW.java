@@ -53,9 +53,9 @@ public final class AdamW extends Optimizer {
   }
 
   /** What a step does. */
-  static UpdateRule rule(AdamOptions options) {
+  static SkippableRule rule(AdamOptions options) {
     AdamScalars scalars = options.scalars(true);
-    return (param, grad, lr, step, state) ->
-        Updates.adam(param, grad, state[0], state[1], lr, step, scalars);
+    return (param, grad, lr, step, state, foundInf) ->
+        Updates.adam(param, grad, state[0], state[1], lr, step, scalars, foundInf);
   }
 }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A moving average of parameters, which often tests better than the parameters themselves.
@@ -64,12 +65,29 @@ public final class ExponentialMovingAverage {
 
   /** Takes the parameters in as they are. */
   public void update() {
+    take(null);
+  }
+
+  /**
+   * As {@link #update()}, where the scaler does not leave the step out: then the averages stay as
+   * they are, too. Between {@link LossScaler#step} and {@link LossScaler#update}.
+   */
+  public void update(LossScaler scaler) {
+    take(scaler.foundInf());
+  }
+
+  private void take(@Nullable Tensor foundInf) {
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
+      Tensor skip = foundInf == null ? null : foundInf.ne(0);
       for (int i = 0; i < averages.size(); i++) {
         Tensor average = averages.get(i);
         Tensor fresh = params.get(i).detach().to(average.dtype()).mul(1 - decay);
-        average.mulInPlace(decay).addInPlace(fresh);
+        if (skip == null) {
+          average.mulInPlace(decay).addInPlace(fresh);
+        } else {
+          average.copyFrom(Tensor.where(skip, average, average.mul(decay).add(fresh)));
+        }
       }
     }
   }

@@ -74,12 +74,17 @@ public final class Lion extends Optimizer {
    * @return the group
    */
   public ParameterGroup add(List<Tensor> params, Options options) {
-    return addGroup(
-        params,
-        options.lr,
-        (param, grad, lr, step, state) ->
+    SkippableRule rule =
+        (param, grad, lr, step, state, foundInf) ->
             Updates.lion(
-                param, grad, state[0], lr, options.beta1, options.beta2, options.weightDecay),
-        List.of("exp_avg"));
+                param,
+                grad,
+                state[0],
+                lr,
+                options.beta1,
+                options.beta2,
+                options.weightDecay,
+                foundInf);
+    return addGroup(params, options.lr, rule, List.of("exp_avg"));
   }
 }

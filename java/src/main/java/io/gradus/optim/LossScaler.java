@@ -4,7 +4,6 @@ import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import io.gradus.core.Shape;
-import io.gradus.tensor.Capture;
 import io.gradus.tensor.GradMode;
 import io.gradus.tensor.Scope;
 import io.gradus.tensor.Tensor;
@@ -126,24 +125,26 @@ public final class LossScaler {
 
   /**
    * Lets the optimizer step, unless a gradient is infinite or NaN: then nothing changes, neither
-   * parameters nor states nor the number of steps. Waits for the device, to know which; in a
-   * captured step the device decides alone.
-   *
-   * @return whether the optimizer stepped; true in a captured step
+   * parameters nor states nor the number of steps. The device decides; nothing waits for it.
    */
-  public boolean step(Optimizer optimizer) {
+  public void step(Optimizer optimizer) {
     if (!unscaled.contains(optimizer)) {
       unscale(optimizer);
     }
-    if (Capture.current() != null) {
-      optimizer.stepUnless(foundInf);
-      return true;
-    }
-    boolean finite = foundInf.item() == 0;
-    if (finite) {
-      optimizer.step();
-    }
-    return finite;
+    optimizer.stepUnless(foundInf);
+  }
+
+  /**
+   * Whether a gradient of this step is infinite or NaN, which leaves the step out: between {@link
+   * #step} or {@link #unscale} and {@link #update}. Waits for the device.
+   */
+  public boolean overflowed() {
+    return foundInf.item() != 0;
+  }
+
+  /** INT32 [], not 0 where the step is left out. */
+  Tensor foundInf() {
+    return foundInf;
   }
 
   /** Changes the scale by what the step found; call it once after the last {@link #step}. */

@@ -5,6 +5,7 @@ import io.gradus.tensor.Precision;
 import io.gradus.tensor.Tensor;
 import io.gradus.tensor.Updates;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Momentum whose direction is orthogonalised: every matrix of weights moves alike along all of its
@@ -134,11 +135,10 @@ public final class Muon extends Optimizer {
           i,
           matrices.get(i).shape());
     }
-    return addSingly(
-        matrices,
-        options.lr,
-        (param, grad, lr, step, state) -> update(param, grad, lr, state[0], options),
-        List.of("momentum_buffer"));
+    SkippableRule rule =
+        (param, grad, lr, step, state, foundInf) ->
+            update(param, grad, lr, state[0], options, foundInf);
+    return addSingly(matrices, options.lr, rule, List.of("momentum_buffer"));
   }
 
   /**
@@ -160,10 +160,15 @@ public final class Muon extends Optimizer {
   }
 
   private static void update(
-      Tensor param, Tensor grad, Tensor lr, Tensor velocity, Options options) {
-    velocity.mulInPlace(options.momentum).addInPlace(grad);
-    Tensor direction =
-        options.nesterov ? grad.add(velocity.mul(options.momentum)) : velocity.detach();
+      Tensor param,
+      Tensor grad,
+      Tensor lr,
+      Tensor velocity,
+      Options options,
+      @Nullable Tensor foundInf) {
+    Tensor skip = foundInf == null ? null : foundInf.ne(0);
+    Tensor next = velocity.mul(options.momentum).add(grad);
+    Tensor direction = options.nesterov ? grad.add(next.mul(options.momentum)) : next;
     long rows = param.size(0);
     long columns = param.numel() / Math.max(1, rows);
     Tensor matrix = direction.reshape(rows, columns);
@@ -171,13 +176,19 @@ public final class Muon extends Optimizer {
     try (Precision.Guard g = options.precision.use()) {
       way = orthogonal(matrix, options.iterations).to(param.dtype());
     }
-    if (options.weightDecay != 0) {
-      param.mulInPlace(lr.mul(-options.weightDecay).add(1));
-    }
     // The rate is a number on the device, so what follows from it is computed there.
+    Tensor kept =
+        options.weightDecay == 0
+            ? param
+            : param.mul(lr.mul(-options.weightDecay).add(1).to(param.dtype()));
     double scale = Math.sqrt(Math.max(1, rows / (double) Math.max(1, columns)));
     Tensor rate = lr.mul(scale).to(param.dtype());
-    param.subInPlace(way.mul(rate).reshape(param.shape().dims()));
+    set(velocity, next, skip);
+    set(param, kept.sub(way.mul(rate).reshape(param.shape().dims())), skip);
+  }
+
+  private static void set(Tensor target, Tensor value, @Nullable Tensor skip) {
+    target.copyFrom(skip == null ? value : Tensor.where(skip, target, value));
   }
 
   /** About U V^T of the singular value decomposition U S V^T of a matrix [rows, columns]. */

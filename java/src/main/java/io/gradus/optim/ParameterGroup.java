@@ -40,6 +40,13 @@ public final class ParameterGroup {
   private final Tensor[] stateArray;
   private final Tensor steps;
   private final long[] stepCounts;
+
+  /**
+   * Whether a parameter and the one before it were treated differently by a step of which only the
+   * device knows whether it was taken: then equal counts here need not be equal there.
+   */
+  private final boolean[] apart;
+
   private final Tensor lrTensor;
   private final UpdateRule rule;
   private final @Nullable Parts[] parts;
@@ -68,6 +75,7 @@ public final class ParameterGroup {
     valueViews = new Tensor[params.size()];
     gradViews = new Tensor[params.size()];
     stepCounts = new long[params.size()];
+    apart = new boolean[params.size()];
     parts = new Parts[params.size()];
     try (Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
@@ -149,17 +157,21 @@ public final class ParameterGroup {
 
   /** Updates every parameter that has a gradient. */
   void step() {
-    runs(this::update);
+    runs(prepare(), (from, to) -> update(from, to, null));
   }
 
   /** Updates them where the flag is 0 on the device. */
-  void stepUnless(Tensor flag) {
-    runs((from, to) -> updateUnless(flag.ne(0), from, to));
+  void stepUnless(Tensor foundInf) {
+    boolean[] ready = prepare();
+    for (int i = 1; i < ready.length; i++) {
+      apart[i] |= ready[i] != ready[i - 1];
+    }
+    runs(ready, (from, to) -> update(from, to, foundInf));
   }
 
   /** Takes the loss scale out of every gradient and notes whether one is not finite. */
   void unscale(Tensor inverse, Tensor foundInf) {
-    runs((from, to) -> Updates.unscaleCheck(part(grads, from, to), inverse, foundInf));
+    runs(prepare(), (from, to) -> Updates.unscaleCheck(part(grads, from, to), inverse, foundInf));
   }
 
   /** What is done with the parameters of a run. */
@@ -168,17 +180,18 @@ public final class ParameterGroup {
   }
 
   /** Applies something to every run of parameters that have a gradient. */
-  private void runs(Run run) {
-    boolean[] ready = new boolean[params.size()];
-    for (int i = 0; i < ready.length; i++) {
-      ready[i] = prepare(i);
-    }
+  private void runs(boolean[] ready, Run run) {
     int from = 0;
     while (from < ready.length) {
       int to = from + 1;
       long count = stepCounts[from];
       // One run: neighbours that have a gradient and took the same number of steps so far.
-      while (!singly && ready[from] && to < ready.length && ready[to] && stepCounts[to] == count) {
+      while (!singly
+          && ready[from]
+          && to < ready.length
+          && ready[to]
+          && stepCounts[to] == count
+          && !apart[to]) {
         to++;
       }
       if (ready[from]) {
@@ -186,6 +199,15 @@ public final class ParameterGroup {
       }
       from = to;
     }
+  }
+
+  /** Brings parameters and gradients into the arena; which of them have a gradient. */
+  private boolean[] prepare() {
+    boolean[] ready = new boolean[params.size()];
+    for (int i = 0; i < ready.length; i++) {
+      ready[i] = prepare(i);
+    }
+    return ready;
   }
 
   /** Brings a parameter and its gradient into the arena; false where there is no gradient. */
@@ -249,36 +271,47 @@ public final class ParameterGroup {
     return known;
   }
 
-  private void update(int from, int to) {
+  /** A step of a run, left out where there is a flag (INT32 []) that is not 0 on the device. */
+  private void update(int from, int to, @Nullable Tensor foundInf) {
     Parts run = parts(from, to);
-    run.stepCounts.addInPlace(1);
+    Updates.advanceStep(run.stepCounts, foundInf);
     count(from, to);
     Tensor value = run.value;
-    Tensor grad = run.grad;
     Tensor precise = run.precise;
     if (precise == null) {
-      rule.apply(value, grad, lrTensor, run.firstCount, run.state);
+      apply(run, value, run.grad, foundInf);
       return;
     }
+    Tensor skip = foundInf == null ? null : foundInf.ne(0);
     // Where the 16-bit value was changed by someone else, such as a loaded state, it counts.
     Tensor untouched = precise.to(dtype).eq(value);
-    precise.copyFrom(Tensor.where(untouched, precise, value.to(DType.FLOAT32)));
-    rule.apply(precise, grad.to(DType.FLOAT32), lrTensor, run.firstCount, run.state);
-    value.copyFrom(precise);
+    set(precise, Tensor.where(untouched, precise, value.to(DType.FLOAT32)), skip);
+    apply(run, precise, run.grad.to(DType.FLOAT32), foundInf);
+    set(value, precise.to(dtype), skip);
   }
 
-  /** Updates, then takes back what the flag forbids: the host does not know whether it does. */
-  private void updateUnless(Tensor forbidden, int from, int to) {
-    List<Tensor> changed = new ArrayList<>();
-    changed.add(part(values, from, to));
-    states.values().forEach(state -> changed.add(part(state, from, to)));
-    changed.add(steps.slice(0, from, to));
-    List<Tensor> before = changed.stream().map(Tensor::copy).toList();
-    update(from, to);
-    for (int i = 0; i < before.size(); i++) {
-      Tensor now = changed.get(i);
-      now.copyFrom(Tensor.where(forbidden, before.get(i), now));
+  private void apply(Parts run, Tensor param, Tensor grad, @Nullable Tensor foundInf) {
+    if (foundInf == null) {
+      rule.apply(param, grad, lrTensor, run.firstCount, run.state);
+      return;
     }
+    if (rule instanceof SkippableRule skippable) {
+      skippable.apply(param, grad, lrTensor, run.firstCount, run.state, foundInf);
+      return;
+    }
+    // A rule that knows no flag is taken back: the host does not know whether it is set.
+    List<Tensor> changed = new ArrayList<>(List.of(run.state));
+    changed.add(param);
+    List<Tensor> before = changed.stream().map(Tensor::copy).toList();
+    rule.apply(param, grad, lrTensor, run.firstCount, run.state);
+    Tensor keep = foundInf.eq(0);
+    for (int i = 0; i < before.size(); i++) {
+      set(changed.get(i), before.get(i), keep);
+    }
+  }
+
+  private static void set(Tensor target, Tensor value, @Nullable Tensor unless) {
+    target.copyFrom(unless == null ? value : Tensor.where(unless, target, value));
   }
 
   private void count(int from, int to) {
@@ -313,9 +346,13 @@ public final class ParameterGroup {
     lr = lrTensor.item();
     long[] counts = steps.toLongs();
     System.arraycopy(counts, 0, stepCounts, 0, counts.length);
+    Arrays.fill(apart, false);
   }
 
-  /** Number of parameters, learning rate and numbers of steps. */
+  /**
+   * Number of parameters, learning rate and numbers of steps, those that a {@link LossScaler} left
+   * out included: which they are the device alone knows.
+   */
   @Override
   public String toString() {
     return "ParameterGroup(params="

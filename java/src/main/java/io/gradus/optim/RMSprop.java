@@ -107,10 +107,8 @@ public final class RMSprop extends Optimizer {
     }
     RmsPropScalars scalars =
         new RmsPropScalars(options.alpha, options.eps, options.momentum, options.weightDecay);
-    return addGroup(
-        params,
-        options.lr,
-        (param, grad, lr, step, state) ->
+    SkippableRule rule =
+        (param, grad, lr, step, state, foundInf) ->
             Updates.rmsProp(
                 param,
                 grad,
@@ -118,7 +116,8 @@ public final class RMSprop extends Optimizer {
                 options.centered ? state[1] : null,
                 options.momentum != 0 ? state[state.length - 1] : null,
                 lr,
-                scalars),
-        states);
+                scalars,
+                foundInf);
+    return addGroup(params, options.lr, rule, states);
   }
 }

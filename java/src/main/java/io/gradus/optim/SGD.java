@@ -95,12 +95,12 @@ public final class SGD extends Optimizer {
   }
 
   /** What a step does. */
-  static UpdateRule rule(Options options) {
+  static SkippableRule rule(Options options) {
     boolean hasMomentum = options.momentum != 0;
     SgdScalars scalars =
         new SgdScalars(options.momentum, options.dampening, options.weightDecay, options.nesterov);
-    return (param, grad, lr, step, state) ->
-        Updates.sgd(param, grad, hasMomentum ? state[0] : null, lr, step, scalars);
+    return (param, grad, lr, step, state, foundInf) ->
+        Updates.sgd(param, grad, hasMomentum ? state[0] : null, lr, step, scalars, foundInf);
   }
 
   /** The states of the rule. */

@@ -1,6 +1,7 @@
 package io.gradus.tensor;
 
 import io.gradus.backend.AdamScalars;
+import io.gradus.backend.Buffer;
 import io.gradus.backend.IndexShape;
 import io.gradus.backend.Memory;
 import io.gradus.backend.RmsPropScalars;
@@ -15,6 +16,9 @@ import org.jspecify.annotations.Nullable;
  * are contiguous, of one shape and one type (FLOAT32 or FLOAT64); {@code lr} is FLOAT64 and {@code
  * step} INT64, of one element each, on the same device: they are read there, so that a captured
  * step replays exactly. The formulas are PyTorch's.
+ *
+ * <p>{@code foundInf} (INT32 of one element, on the device as well, or null) is what {@link
+ * #unscaleCheck} finds: where it is not 0, an update changes nothing at all.
  */
 public final class Updates {
   private Updates() {}
@@ -38,6 +42,7 @@ public final class Updates {
    * @param lr learning rate
    * @param step number of this step, from 1
    * @param scalars what does not change
+   * @param foundInf leaves the step out where it is not 0; null for never
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -47,7 +52,8 @@ public final class Updates {
       @Nullable Tensor velocity,
       Tensor lr,
       Tensor step,
-      SgdScalars scalars) {
+      SgdScalars scalars,
+      @Nullable Tensor foundInf) {
     check("sgd", param, lr, step, grad, velocity);
     param
         .backend()
@@ -58,7 +64,8 @@ public final class Updates {
             lr.buffer(),
             step.buffer(),
             param.numel(),
-            scalars);
+            scalars,
+            flag(param, foundInf, "sgd"));
     changed(param, velocity);
   }
 
@@ -83,6 +90,7 @@ public final class Updates {
    * @param lr learning rate
    * @param step number of this step, from 1
    * @param scalars what does not change
+   * @param foundInf leaves the step out where it is not 0; null for never
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -93,7 +101,8 @@ public final class Updates {
       Tensor variance,
       Tensor lr,
       Tensor step,
-      AdamScalars scalars) {
+      AdamScalars scalars,
+      @Nullable Tensor foundInf) {
     check("adam", param, lr, step, grad, mean, variance);
     param
         .backend()
@@ -105,7 +114,8 @@ public final class Updates {
             lr.buffer(),
             step.buffer(),
             param.numel(),
-            scalars);
+            scalars,
+            flag(param, foundInf, "adam"));
     changed(param, mean, variance);
   }
 
@@ -131,6 +141,7 @@ public final class Updates {
    * @param velocity momentum buffer b, updated; null without momentum, where b = d
    * @param lr learning rate
    * @param scalars what does not change
+   * @param foundInf leaves the step out where it is not 0; null for never
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -141,7 +152,8 @@ public final class Updates {
       @Nullable Tensor mean,
       @Nullable Tensor velocity,
       Tensor lr,
-      RmsPropScalars scalars) {
+      RmsPropScalars scalars,
+      @Nullable Tensor foundInf) {
     check("rmsProp", param, lr, null, grad, square, mean, velocity);
     param
         .backend()
@@ -153,7 +165,8 @@ public final class Updates {
             velocity == null ? null : velocity.buffer(),
             lr.buffer(),
             param.numel(),
-            scalars);
+            scalars,
+            flag(param, foundInf, "rmsProp"));
     changed(param, square, mean, velocity);
   }
 
@@ -178,6 +191,7 @@ public final class Updates {
    * @param lrDecay decay of the learning rate
    * @param eps added to the root
    * @param weightDecay factor of the parameters in the gradient (L2)
+   * @param foundInf leaves the step out where it is not 0; null for never
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -189,7 +203,8 @@ public final class Updates {
       Tensor step,
       double lrDecay,
       double eps,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Tensor foundInf) {
     check("adagrad", param, lr, step, grad, sum);
     param
         .backend()
@@ -202,7 +217,8 @@ public final class Updates {
             param.numel(),
             lrDecay,
             eps,
-            weightDecay);
+            weightDecay,
+            flag(param, foundInf, "adagrad"));
     changed(param, sum);
   }
 
@@ -226,6 +242,7 @@ public final class Updates {
    * @param beta1 weight of the average in the update
    * @param beta2 decay of the average
    * @param weightDecay weight decay, decoupled from the gradient
+   * @param foundInf leaves the step out where it is not 0; null for never
    * @throws io.gradus.core.ShapeException when the shapes differ
    * @throws io.gradus.core.DTypeException when the types are not as above
    */
@@ -236,7 +253,8 @@ public final class Updates {
       Tensor lr,
       double beta1,
       double beta2,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Tensor foundInf) {
     check("lion", param, lr, null, grad, mean);
     param
         .backend()
@@ -248,8 +266,31 @@ public final class Updates {
             param.numel(),
             beta1,
             beta2,
-            weightDecay);
+            weightDecay,
+            flag(param, foundInf, "lion"));
     changed(param, mean);
+  }
+
+  /**
+   * Counts a step of parameters.
+   *
+   * <pre>{@code
+   * steps = steps + 1
+   * }</pre>
+   *
+   * Shapes: steps any.
+   *
+   * @param steps INT64 and contiguous, updated
+   * @param foundInf leaves the step out where it is not 0; null for never
+   * @throws io.gradus.core.DTypeException when the types are not as above
+   */
+  public static void advanceStep(Tensor steps, @Nullable Tensor foundInf) {
+    String op = "advanceStep";
+    Checks.dtype(
+        steps.dtype() == DType.INT64, "[%s] steps must be INT64, not %s", op, steps.dtype());
+    Checks.argument(steps.isContiguous(), "[%s] steps %s is not contiguous", op, steps.shape());
+    steps.backend().advanceStep(steps.buffer(), steps.numel(), flag(steps, foundInf, op));
+    changed(steps);
   }
 
   /**
@@ -408,6 +449,14 @@ public final class Updates {
     if (step != null) {
       checkScalar(op, "step", param, step, DType.INT64);
     }
+  }
+
+  private static @Nullable Buffer flag(Tensor param, @Nullable Tensor foundInf, String op) {
+    if (foundInf == null) {
+      return null;
+    }
+    checkScalar(op, "foundInf", param, foundInf, DType.INT32);
+    return foundInf.buffer();
   }
 
   private static void checkScalar(

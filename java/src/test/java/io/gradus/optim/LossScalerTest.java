@@ -80,7 +80,8 @@ class LossScalerTest {
         direct.step();
         optimizer.zeroGrad();
         scaler.scale(scaled.square().sum()).backward();
-        assertTrue(scaler.step(optimizer));
+        scaler.step(optimizer);
+        assertFalse(scaler.overflowed());
         scaler.update();
       }
     }
@@ -98,13 +99,15 @@ class LossScalerTest {
     LossScaler scaler = scaler(SHORT);
     setGrad(first, 1, 1, 1);
     setGrad(second, 1);
-    assertTrue(scaler.step(optimizer));
+    scaler.step(optimizer);
+    assertFalse(scaler.overflowed());
     scaler.update();
     float[] weights = first.toFloats();
     Map<String, byte[]> states = contents(optimizer.stateDict());
     setGrad(first, 1, bad, 1);
     setGrad(second, 1);
-    assertFalse(scaler.step(optimizer));
+    scaler.step(optimizer);
+    assertTrue(scaler.overflowed());
     scaler.update();
     assertEquals(4, scaler.scale());
     assertArrayEquals(weights, first.toFloats());
@@ -113,7 +116,8 @@ class LossScalerTest {
     // The next finite step counts as the second.
     setGrad(first, 1, 1, 1);
     setGrad(second, 1);
-    assertTrue(scaler.step(optimizer));
+    scaler.step(optimizer);
+    assertFalse(scaler.overflowed());
     assertEquals(2, optimizer.stateDict().get("group0.step").toLongs()[0]);
   }
 
@@ -169,12 +173,14 @@ class LossScalerTest {
     LossScaler scaler = scaler(SHORT);
     setGrad(unused, Double.NaN);
     setGrad(used, 8);
-    assertFalse(scaler.step(optimizer));
+    scaler.step(optimizer);
+    assertTrue(scaler.overflowed());
     scaler.update();
     // Its old gradient is still in the memory of the group.
     unused.zeroGrad();
     setGrad(used, 4);
-    assertTrue(scaler.step(optimizer));
+    scaler.step(optimizer);
+    assertFalse(scaler.overflowed());
     assertArrayEquals(new float[] {0}, used.toFloats());
   }
 

@@ -375,6 +375,7 @@ class CapturedStepTest {
             scaler.unscale(training.optimizer);
             Clip.byNorm(training.model.parameters(), 1);
             scaler.step(training.optimizer);
+            training.average.update(scaler);
             scaler.update();
             return new Tensor[0];
           };
@@ -394,8 +395,6 @@ class CapturedStepTest {
       }
       Map<String, Object> state = training.state();
       scaler.stateDict().forEach((name, t) -> state.put("scaler " + name, t.toBytes()));
-      // It counts the steps that were left out too; the numbers on the device do not.
-      state.remove("optimizer");
       states.add(state);
       long taken = training.optimizer.stateDict().get("group0.step").toLongs()[0];
       assertTrue(taken > 20 && taken < 40, () -> taken + " steps");

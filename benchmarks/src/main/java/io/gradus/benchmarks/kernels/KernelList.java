@@ -590,7 +590,8 @@ final class KernelList {
           var variance = bench.zeros(F32, n);
           var lr = bench.doubles(1e-3);
           var step = bench.longs(1);
-          return () -> bench.backend().adam(grad, param, mean, variance, lr, step, n, scalars);
+          return () ->
+              bench.backend().adam(grad, param, mean, variance, lr, step, n, scalars, null);
         },
         "adamw",
         n);

@@ -41,6 +41,7 @@ final class Call {
   private final NativeDevice device;
   private final Layout layout = new Layout(this);
   private int count;
+  private long secondAddress;
 
   Call(NativeDevice device) {
     this.device = device;
@@ -153,6 +154,17 @@ final class Call {
   /** The address of the struct. */
   long address() {
     return structAddress;
+  }
+
+  /** Begins another struct of the call, behind the first. */
+  Call second() {
+    secondAddress = structAddress + struct.position();
+    return this;
+  }
+
+  /** The address of the struct that {@link #second} began. */
+  long secondAddress() {
+    return secondAddress;
   }
 
   /** The word that a C function stored at the start of the struct. */

@@ -18,7 +18,8 @@ interface PluginOptim extends PluginCalls, OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      SgdScalars scalars) {
+      SgdScalars scalars,
+      @Nullable Buffer foundInf) {
     Call c = call();
     long struct =
         c.struct()
@@ -36,7 +37,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(step),
             n,
             struct,
-            0,
+            extras(c, foundInf),
             Call.type(param),
             stream()));
   }
@@ -50,7 +51,8 @@ interface PluginOptim extends PluginCalls, OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      AdamScalars scalars) {
+      AdamScalars scalars,
+      @Nullable Buffer foundInf) {
     Call c = call();
     long struct =
         c.struct()
@@ -70,7 +72,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(step),
             n,
             struct,
-            0,
+            extras(c, foundInf),
             Call.type(param),
             stream()));
   }
@@ -84,7 +86,8 @@ interface PluginOptim extends PluginCalls, OptimOps {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      RmsPropScalars scalars) {
+      RmsPropScalars scalars,
+      @Nullable Buffer foundInf) {
     Call c = call();
     long struct =
         c.struct()
@@ -103,7 +106,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(lr),
             n,
             struct,
-            0,
+            extras(c, foundInf),
             Call.type(param),
             stream()));
   }
@@ -118,7 +121,8 @@ interface PluginOptim extends PluginCalls, OptimOps {
       long n,
       double lrDecay,
       double eps,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
     Call c = call();
     long scalars = c.struct().put(lrDecay).put(eps).put(weightDecay).address();
     c.require(
@@ -130,7 +134,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(step),
             n,
             scalars,
-            0,
+            extras(c, foundInf),
             Call.type(param),
             stream()));
   }
@@ -144,7 +148,8 @@ interface PluginOptim extends PluginCalls, OptimOps {
       long n,
       double beta1,
       double beta2,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
     Call c = call();
     long scalars = c.struct().put(beta1).put(beta2).put(weightDecay).address();
     c.require(
@@ -155,7 +160,7 @@ interface PluginOptim extends PluginCalls, OptimOps {
             c.at(lr),
             n,
             scalars,
-            0,
+            extras(c, foundInf),
             Call.type(param),
             stream()));
   }
@@ -180,6 +185,12 @@ interface PluginOptim extends PluginCalls, OptimOps {
   }
 
   @Override
+  default void advanceStep(Buffer steps, long n, @Nullable Buffer foundInf) {
+    Call c = call();
+    c.require(Native.gr_advance_step(c.at(steps), c.at(foundInf), n, stream()));
+  }
+
+  @Override
   default void lossScaleUpdate(
       Buffer scale,
       @Nullable Buffer inverse,
@@ -199,5 +210,10 @@ interface PluginOptim extends PluginCalls, OptimOps {
             backoff,
             interval,
             stream()));
+  }
+
+  /** A gr_optim_extras after the struct of the call; 0 where there is nothing to say. */
+  private static long extras(Call c, @Nullable Buffer foundInf) {
+    return foundInf == null ? 0 : c.second().skip(2).put(c.at(foundInf)).skip(8).secondAddress();
   }
 }

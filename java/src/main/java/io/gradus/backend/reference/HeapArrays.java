@@ -25,6 +25,11 @@ final class HeapArrays {
     return (double[]) buffer.memory().resource();
   }
 
+  /** The carrier array of an INT32 buffer. */
+  static int[] ints(Buffer buffer) {
+    return (int[]) buffer.memory().resource();
+  }
+
   /** The carrier array of an INT64 buffer. */
   static long[] longs(Buffer buffer) {
     return (long[]) buffer.memory().resource();

@@ -4,6 +4,7 @@ import static io.gradus.backend.reference.HeapArrays.GRAIN;
 import static io.gradus.backend.reference.HeapArrays.at;
 import static io.gradus.backend.reference.HeapArrays.doubles;
 import static io.gradus.backend.reference.HeapArrays.floats;
+import static io.gradus.backend.reference.HeapArrays.ints;
 import static io.gradus.backend.reference.HeapArrays.longs;
 import static java.util.Objects.requireNonNull;
 
@@ -28,9 +29,13 @@ interface ReferenceOptim extends OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      SgdScalars scalars) {
+      SgdScalars scalars,
+      @Nullable Buffer foundInf) {
+    if (isSet(foundInf)) {
+      return;
+    }
     if (!fits(grad, param, velocity)) {
-      OptimOps.super.sgd(grad, param, velocity, lr, step, n, scalars);
+      OptimOps.super.sgd(grad, param, velocity, lr, step, n, scalars, null);
       return;
     }
     float[] g = floats(grad);
@@ -71,9 +76,13 @@ interface ReferenceOptim extends OptimOps {
       Buffer lr,
       Buffer step,
       long n,
-      AdamScalars scalars) {
+      AdamScalars scalars,
+      @Nullable Buffer foundInf) {
+    if (isSet(foundInf)) {
+      return;
+    }
     if (!fits(grad, param, mean, variance)) {
-      OptimOps.super.adam(grad, param, mean, variance, lr, step, n, scalars);
+      OptimOps.super.adam(grad, param, mean, variance, lr, step, n, scalars, null);
       return;
     }
     float[] g = floats(grad);
@@ -109,10 +118,14 @@ interface ReferenceOptim extends OptimOps {
       @Nullable Buffer velocity,
       Buffer lr,
       long n,
-      RmsPropScalars scalars) {
+      RmsPropScalars scalars,
+      @Nullable Buffer foundInf) {
+    if (isSet(foundInf)) {
+      return;
+    }
     // Centering and momentum are rare: they take the composed form.
     if (mean != null || velocity != null || !fits(grad, param, square)) {
-      OptimOps.super.rmsProp(grad, param, square, mean, velocity, lr, n, scalars);
+      OptimOps.super.rmsProp(grad, param, square, mean, velocity, lr, n, scalars, null);
       return;
     }
     float[] g = floats(grad);
@@ -142,9 +155,13 @@ interface ReferenceOptim extends OptimOps {
       long n,
       double lrDecay,
       double eps,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
+    if (isSet(foundInf)) {
+      return;
+    }
     if (!fits(grad, param, sum)) {
-      OptimOps.super.adagrad(grad, param, sum, lr, step, n, lrDecay, eps, weightDecay);
+      OptimOps.super.adagrad(grad, param, sum, lr, step, n, lrDecay, eps, weightDecay, null);
       return;
     }
     float[] g = floats(grad);
@@ -170,9 +187,13 @@ interface ReferenceOptim extends OptimOps {
       long n,
       double beta1,
       double beta2,
-      double weightDecay) {
+      double weightDecay,
+      @Nullable Buffer foundInf) {
+    if (isSet(foundInf)) {
+      return;
+    }
     if (!fits(grad, param, mean)) {
-      OptimOps.super.lion(grad, param, mean, lr, n, beta1, beta2, weightDecay);
+      OptimOps.super.lion(grad, param, mean, lr, n, beta1, beta2, weightDecay, null);
       return;
     }
     float[] g = floats(grad);
@@ -232,6 +253,11 @@ interface ReferenceOptim extends OptimOps {
       }
     }
     return true;
+  }
+
+  /** The heap is at hand: a step that is left out is not begun. */
+  private static boolean isSet(@Nullable Buffer flag) {
+    return flag != null && ints(flag)[at(flag)] != 0;
   }
 
   private static double number(Buffer scalar) {

@@ -16,7 +16,7 @@ import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import java.util.function.BiConsumer;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** The fused loops against the composed bodies, which are the specification. */
@@ -78,19 +78,34 @@ class ReferenceOptimTest {
     return out;
   }
 
-  private void agree(BiConsumer<OptimOps, Buffer[]> update) {
+  private void agree(Update update) {
     agree(update, true);
     agree(update, false);
+    leavesAlone(update);
   }
 
-  private void agree(BiConsumer<OptimOps, Buffer[]> update, boolean aligned) {
+  /** A step with its flag set, in either form. */
+  private void leavesAlone(Update update) {
+    Buffer flag = Buffer.of(backend.allocate(DType.INT32, 1));
+    backend.fill(flag, 2);
+    for (Class<? extends OptimOps> type : List.of(OptimOps.class, ReferenceOptim.class)) {
+      Buffer[] buffers = inputs(7, true);
+      update.apply(group(type, backend, 2), buffers, flag);
+      Buffer[] before = inputs(7, true);
+      for (int k = 0; k < before.length; k++) {
+        assertArrayEquals(download(before[k]), download(buffers[k]));
+      }
+    }
+  }
+
+  private void agree(Update update, boolean aligned) {
     for (int n : SIZES) {
       Buffer[] composed = inputs(n, aligned);
       Buffer[] fused = inputs(n, aligned);
       Buffer[] oneThread = inputs(n, aligned);
-      update.accept(group(OptimOps.class, backend, 2), composed);
-      update.accept(group(ReferenceOptim.class, backend, 2), fused);
-      update.accept(group(ReferenceOptim.class, backend, 1), oneThread);
+      update.apply(group(OptimOps.class, backend, 2), composed, null);
+      update.apply(group(ReferenceOptim.class, backend, 2), fused, null);
+      update.apply(group(ReferenceOptim.class, backend, 1), oneThread, null);
       for (int k = 0; k < composed.length; k++) {
         float[] want = download(composed[k]);
         float[] got = download(fused[k]);
@@ -102,37 +117,43 @@ class ReferenceOptimTest {
     }
   }
 
-  private void agreeAtSteps(TriUpdate update) {
+  private void agreeAtSteps(CountedUpdate update) {
     for (long step : new long[] {1, 5}) {
       Buffer count = Buffer.of(backend.allocate(DType.INT64, 1));
       backend.fill(count, (double) step);
-      agree((ops, b) -> update.apply(ops, b, count));
+      agree((ops, b, flag) -> update.apply(ops, b, count, flag));
     }
   }
 
   @FunctionalInterface
-  private interface TriUpdate {
-    void apply(OptimOps ops, Buffer[] b, Buffer step);
+  private interface Update {
+    void apply(OptimOps ops, Buffer[] b, @Nullable Buffer foundInf);
+  }
+
+  @FunctionalInterface
+  private interface CountedUpdate {
+    void apply(OptimOps ops, Buffer[] b, Buffer step, @Nullable Buffer foundInf);
   }
 
   @Test
   void sgdAgreesWithItsComposedForm() {
     agreeAtSteps(
-        (o, b, t) ->
-            o.sgd(b[0], b[1], null, lr(), t, b[0].length(), new SgdScalars(0, 0, 0.1, false)));
+        (o, b, t, f) ->
+            o.sgd(b[0], b[1], null, lr(), t, b[0].length(), new SgdScalars(0, 0, 0.1, false), f));
     agreeAtSteps(
-        (o, b, t) ->
-            o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0.3, 0.1, false)));
+        (o, b, t, f) ->
+            o.sgd(
+                b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0.3, 0.1, false), f));
     agreeAtSteps(
-        (o, b, t) ->
-            o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0, 0.1, true)));
+        (o, b, t, f) ->
+            o.sgd(b[0], b[1], b[2], lr(), t, b[0].length(), new SgdScalars(0.9, 0, 0.1, true), f));
   }
 
   @Test
   void adamAgreesWithItsComposedForm() {
     for (boolean decoupled : new boolean[] {false, true}) {
       agreeAtSteps(
-          (o, b, t) ->
+          (o, b, t, f) ->
               o.adam(
                   b[0],
                   b[1],
@@ -141,14 +162,15 @@ class ReferenceOptimTest {
                   lr(),
                   t,
                   b[0].length(),
-                  new AdamScalars(0.8, 0.95, 1e-3, 0.2, decoupled)));
+                  new AdamScalars(0.8, 0.95, 1e-3, 0.2, decoupled),
+                  f));
     }
   }
 
   @Test
   void rmsPropAgreesWithItsComposedForm() {
     agree(
-        (o, b) ->
+        (o, b, f) ->
             o.rmsProp(
                 b[0],
                 b[1],
@@ -157,18 +179,20 @@ class ReferenceOptimTest {
                 null,
                 lr(),
                 b[0].length(),
-                new RmsPropScalars(0.9, 1e-3, 0, 0.2)));
+                new RmsPropScalars(0.9, 1e-3, 0, 0.2),
+                f));
   }
 
   @Test
   void adagradAgreesWithItsComposedForm() {
-    agreeAtSteps((o, b, t) -> o.adagrad(b[0], b[1], b[2], lr(), t, b[0].length(), 0.4, 1e-3, 0.2));
+    agreeAtSteps(
+        (o, b, t, f) -> o.adagrad(b[0], b[1], b[2], lr(), t, b[0].length(), 0.4, 1e-3, 0.2, f));
   }
 
   @Test
   void lionAgreesWithItsComposedForm() {
-    agree((o, b) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0.2));
-    agree((o, b) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0));
+    agree((o, b, f) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0.2, f));
+    agree((o, b, f) -> o.lion(b[0], b[1], b[2], lr(), b[0].length(), 0.9, 0.99, 0, f));
   }
 
   @Test
