@@ -63,11 +63,11 @@ final class ConvCases {
 
   private KernelCase kernel(String name, String peer, Goal goal, KernelCase.Setup setup) {
     String sizes =
-        KernelList.by(shape.n(), shape.h(), shape.w(), shape.c())
+        CaseMaker.by(shape.n(), shape.h(), shape.w(), shape.c())
             + " to "
             + shape.o()
             + ", "
-            + KernelList.by(shape.kh(), shape.kw())
+            + CaseMaker.by(shape.kh(), shape.kw())
             + (shape.strideH() == 1 ? "" : ", stride " + shape.strideH());
     double flops = 2.0 * y * shape.kh() * shape.kw() * shape.c();
     return new KernelCase(

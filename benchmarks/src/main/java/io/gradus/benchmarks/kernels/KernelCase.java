@@ -16,7 +16,7 @@ import java.util.Locale;
  * @param bytes what one call must at least read and write: every operand once
  * @param setup takes the operands from a bench, and gives the call
  * @param goal what it should reach on a GPU
- * @param peer how {@code torch_worker.py} is told to do the same: a function there, sizes and type;
+ * @param peer how the workers of other engines are told to do the same: a name, sizes and type;
  *     empty where it cannot
  */
 record KernelCase(
