@@ -9,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The worker of PyTorch as Python's users know it, a script that is part of this jar; the
+ * The worker of PyTorch as Python's users know it, scripts that are part of this jar; the
  * environment variable {@code GRADUS_PYTHON} names another Python than {@code python3}.
  */
 public final class PythonWorker {
@@ -21,6 +21,18 @@ public final class PythonWorker {
 
   private static final String SCRIPT = "torch_worker.py";
 
+  /** It and what it imports. */
+  private static final List<String> SCRIPTS =
+      List.of(
+          SCRIPT,
+          "device.py",
+          "elements.py",
+          "kernels.py",
+          "layers.py",
+          "networks.py",
+          "products.py",
+          "training.py");
+
   private PythonWorker() {}
 
   /** Whether an engine's name is one of these. */
@@ -28,26 +40,33 @@ public final class PythonWorker {
     return name.equals(EAGER) || name.equals(COMPILED);
   }
 
+  /** The Python that is asked. */
+  static String python() {
+    String told = System.getenv("GRADUS_PYTHON");
+    return told == null ? "python3" : told;
+  }
+
   /**
    * The command line of a worker.
    *
-   * @param folder where the script is put
+   * @param folder in which the scripts get a folder of their own
    * @param name {@link #EAGER} or {@link #COMPILED}
    * @param more arguments of the script
    */
   public static List<String> command(Path folder, String name, String... more) throws IOException {
-    Path script = Files.createDirectories(folder).resolve(SCRIPT);
-    try (InputStream text =
-        PythonWorker.class.getResourceAsStream("/io/gradus/benchmarks/" + SCRIPT)) {
-      if (text == null) {
-        throw new IOException(SCRIPT + " is missing in this build");
+    Path own = Files.createDirectories(folder.resolve("torch-worker"));
+    for (String script : SCRIPTS) {
+      try (InputStream text =
+          PythonWorker.class.getResourceAsStream("/io/gradus/benchmarks/torch/" + script)) {
+        if (text == null) {
+          throw new IOException(script + " is missing in this build");
+        }
+        Files.copy(text, own.resolve(script), StandardCopyOption.REPLACE_EXISTING);
       }
-      Files.copy(text, script, StandardCopyOption.REPLACE_EXISTING);
     }
-    String told = System.getenv("GRADUS_PYTHON");
     List<String> line = new ArrayList<>();
-    line.add(told == null ? "python3" : told);
-    line.add(script.toString());
+    line.add(python());
+    line.add(own.resolve(SCRIPT).toString());
     line.add(name.equals(COMPILED) ? "compile" : "eager");
     line.addAll(List.of(more));
     return line;

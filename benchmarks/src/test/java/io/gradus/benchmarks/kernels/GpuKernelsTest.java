@@ -28,6 +28,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -86,12 +88,28 @@ class GpuKernelsTest {
   @Test
   void theScriptKnowsEveryKernel() throws IOException {
     Path script = Path.of(PythonWorker.command(folder, PythonWorker.EAGER).get(1));
-    String text = Files.readString(script);
+    String text = Files.readString(script.resolveSibling("kernels.py"));
     for (KernelCase kernel : KernelCases.ofGpus()) {
       String name = kernel.peer().split(" ", 2)[0];
       assertTrue(text.contains("    \"" + name + "\": "), kernel.peer());
       String type = kernel.peer().substring(kernel.peer().lastIndexOf(' ') + 1);
       assertTrue(Set.of("float32", "tf32", "bfloat16").contains(type), kernel.peer());
+    }
+  }
+
+  @Test
+  void everyScriptIsPutThere() throws IOException {
+    Path script = Path.of(PythonWorker.command(folder, PythonWorker.EAGER).get(1));
+    assertEquals(
+        names(Path.of("src/main/resources/io/gradus/benchmarks/torch")), names(script.getParent()));
+  }
+
+  private static Set<String> names(Path of) throws IOException {
+    try (Stream<Path> files = Files.list(of)) {
+      return files
+          .map(file -> file.getFileName().toString())
+          .filter(name -> name.endsWith(".py"))
+          .collect(Collectors.toSet());
     }
   }
 
