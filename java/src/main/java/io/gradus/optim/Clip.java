@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.Profiler;
 import io.gradus.core.ArgumentException;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
@@ -65,7 +66,8 @@ public final class Clip {
    */
   public static Tensor byNorm(List<Tensor> params, double maxNorm, boolean failOnNonFinite) {
     Checks.argument(maxNorm > 0, "[clip] maxNorm %s must be positive", maxNorm);
-    try (Scope s = Scope.open();
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER);
+        Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       List<Tensor> grads = grads(params);
       Tensor norm = norm(grads);

@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.Profiler;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
@@ -150,8 +151,16 @@ public final class LossScaler {
   /** Changes the scale by what the step found; call it once after the last {@link #step}. */
   public void update() {
     unscaled.clear();
-    Updates.lossScaleUpdate(
-        scale, inverse, growthTracker, foundInf, options.growth, options.backoff, options.interval);
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER)) {
+      Updates.lossScaleUpdate(
+          scale,
+          inverse,
+          growthTracker,
+          foundInf,
+          options.growth,
+          options.backoff,
+          options.interval);
+    }
   }
 
   /** The scale; waits for the device. */

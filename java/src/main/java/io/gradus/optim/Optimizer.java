@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.Profiler;
 import io.gradus.core.ArgumentException;
 import io.gradus.core.Checks;
 import io.gradus.core.DTypeException;
@@ -140,7 +141,8 @@ public abstract class Optimizer {
    * @throws IllegalStateException when a parameter changed its device or type
    */
   public final void step() {
-    try (Scope s = Scope.open();
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER);
+        Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       groups.forEach(ParameterGroup::step);
     }
@@ -148,7 +150,8 @@ public abstract class Optimizer {
 
   /** As {@link #step()}, where the flag (INT32 []) is 0 on the device; else nothing changes. */
   final void stepUnless(Tensor flag) {
-    try (Scope s = Scope.open();
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER);
+        Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       groups.forEach(group -> group.stepUnless(flag));
     }
@@ -156,7 +159,8 @@ public abstract class Optimizer {
 
   /** Takes the loss scale out of all gradients; see {@link LossScaler}. */
   final void unscale(Tensor inverse, Tensor foundInf) {
-    try (Scope s = Scope.open();
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER);
+        Scope s = Scope.open();
         GradMode.Guard g = GradMode.noGrad()) {
       groups.forEach(group -> group.unscale(inverse, foundInf));
     }

@@ -1,5 +1,6 @@
 package io.gradus.optim;
 
+import io.gradus.backend.Profiler;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
@@ -44,7 +45,9 @@ public final class Scheduler {
     Capture capture = Capture.current();
     if (capture == null) {
       step++;
-      apply();
+      try (Profiler.Span phase = Profiler.phase(Profiler.Phase.OPTIMIZER)) {
+        apply();
+      }
       return;
     }
     capture.part(this, () -> new Rates(capture.device())).step();

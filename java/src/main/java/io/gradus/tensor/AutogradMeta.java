@@ -58,7 +58,7 @@ final class AutogradMeta {
         || place == null
         || !gradStale
         || !hooks.isEmpty()
-        || place.backend() != backend
+        || !place.isOn(backend)
         || place.dtype() != dtype
         || !place.isContiguous()
         || !place.shape().equals(shape)) {

@@ -1,6 +1,7 @@
 package io.gradus.tensor;
 
 import io.gradus.backend.Backend;
+import io.gradus.backend.Profiler;
 import io.gradus.backend.Recording;
 import io.gradus.core.ArgumentException;
 import io.gradus.core.CaptureException;
@@ -60,7 +61,7 @@ public final class Capture {
   /** The capture under way in this thread, when it is one of a device. */
   static @Nullable Capture of(Backend backend) {
     Capture current = current();
-    return current != null && current.backend == backend ? current : null;
+    return current != null && current.backend == Profiler.plain(backend) ? current : null;
   }
 
   /** The device that is recorded. */

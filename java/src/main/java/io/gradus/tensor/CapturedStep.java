@@ -2,6 +2,7 @@ package io.gradus.tensor;
 
 import io.gradus.backend.Backend;
 import io.gradus.backend.Backends;
+import io.gradus.backend.Profiler;
 import io.gradus.backend.RecordedWork;
 import io.gradus.core.ArgumentException;
 import io.gradus.core.Checks;
@@ -122,7 +123,7 @@ public final class CapturedStep implements AutoCloseable {
     if (recorded != null) {
       Capture known = captured();
       known.beforeReplay();
-      recorded.launch();
+      Profiler.launch(backend, recorded);
       known.counted(1);
     } else if (first || eager) {
       replaceOutputs(once());
@@ -201,8 +202,8 @@ public final class CapturedStep implements AutoCloseable {
     }
     for (int i = 0; i < in.length; i++) {
       Tensor from = in[i];
-      if (from.backend() == backend && from.isContiguous()) {
-        backend.cast(from.buffer(), own[i].buffer());
+      if (from.isOn(backend) && from.isContiguous()) {
+        from.backend().cast(from.buffer(), own[i].buffer());
       } else {
         own[i].copyFrom(from);
       }
@@ -240,7 +241,7 @@ public final class CapturedStep implements AutoCloseable {
       try (GradMode.Guard g = GradMode.noGrad()) {
         for (int i = 0; i < out.length; i++) {
           Checks.argument(
-              out[i].backend() == backend,
+              out[i].isOn(backend),
               "[capture] output %d is on %s and not on %s",
               i,
               out[i].device(),
@@ -308,7 +309,7 @@ public final class CapturedStep implements AutoCloseable {
       }
     }
     Tensor counts = violations;
-    work.launch();
+    Profiler.launch(backend, work);
     if (counts != null) {
       violationCounts = new Readback(device, DType.INT64, counts.shape());
       violationCounts.start(counts);

@@ -2,6 +2,7 @@ package io.gradus.tensor;
 
 import static java.util.Objects.requireNonNull;
 
+import io.gradus.backend.Profiler;
 import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.PriorityQueue;
@@ -37,7 +38,8 @@ final class Engine {
 
   /** Propagates the gradients of the roots. */
   void run(Tensor[] roots, Tensor[] rootGradients) {
-    try (Scope scope = Scope.open();
+    try (Profiler.Span phase = Profiler.phase(Profiler.Phase.BACKWARD);
+        Scope scope = Scope.open();
         GradMode.Guard mode = GradMode.set(createGraph);
         Precision.Guard asInForward = Precision.suspend()) {
       for (int i = 0; i < roots.length; i++) {

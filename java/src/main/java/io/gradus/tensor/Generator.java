@@ -4,6 +4,7 @@ import io.gradus.backend.Backend;
 import io.gradus.backend.Backends;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.Memory;
+import io.gradus.backend.Profiler;
 import io.gradus.backend.RandomKind;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
@@ -136,7 +137,7 @@ public final class Generator {
     }
     Memory memory =
         states.computeIfAbsent(
-            backend,
+            Profiler.plain(backend),
             b -> {
               Memory m = b.allocate(DType.INT64, 2);
               b.upload(new long[] {seed, 0}, 0, Buffer.of(m));
@@ -196,7 +197,7 @@ public final class Generator {
 
   private Tensor draw(
       RandomKind kind, Device device, DType dtype, Shape shape, double a, double b) {
-    Backend backend = Backends.of(device);
+    Backend backend = Profiler.of(Backends.of(device));
     Tensor t = Tensor.empty(backend, dtype, shape);
     backend.random(kind, t.buffer(), state(backend), nextStream(backend), a, b);
     return t;

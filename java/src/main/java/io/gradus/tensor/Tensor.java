@@ -4,6 +4,7 @@ import io.gradus.backend.Backend;
 import io.gradus.backend.Backends;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.Memory;
+import io.gradus.backend.Profiler;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
@@ -72,7 +73,8 @@ public final class Tensor
 
   /** A handle that becomes an owner of the memory: the caller's reference passes to it. */
   private Tensor(Backend backend, Memory memory, Shape shape, long[] strides, long offset) {
-    this.backend = backend;
+    // Tensors outlive a profiler.
+    this.backend = Profiler.plain(backend);
     this.memory = memory;
     this.shape = shape;
     this.strides = strides;
@@ -129,7 +131,7 @@ public final class Tensor
 
   static Tensor full(Backend backend, DType dtype, Shape shape, double value) {
     Tensor t = empty(backend, dtype, shape);
-    backend.fill(t.buffer(), value);
+    t.backend().fill(t.buffer(), value);
     return t;
   }
 
@@ -254,7 +256,7 @@ public final class Tensor
         shape.numel());
     Capture.forbid("of");
     Tensor t = empty(device, dtype, shape);
-    t.backend.upload(array, 0, t.buffer());
+    t.backend().upload(array, 0, t.buffer());
     return t;
   }
 
@@ -276,7 +278,7 @@ public final class Tensor
         shape);
     Capture.forbid("fromBytes");
     Tensor t = empty(device, dtype, shape);
-    t.backend.upload(HostArrays.fromBytes(dtype, bytes), 0, t.buffer());
+    t.backend().upload(HostArrays.fromBytes(dtype, bytes), 0, t.buffer());
     return t;
   }
 
@@ -411,8 +413,14 @@ public final class Tensor
     return contiguous;
   }
 
+  /** What operations on it call. */
   Backend backend() {
-    return backend;
+    return Profiler.of(backend);
+  }
+
+  /** Whether its memory is of a backend. */
+  boolean isOn(Backend other) {
+    return backend == Profiler.plain(other);
   }
 
   long[] stridesInternal() {

@@ -1,6 +1,7 @@
 package io.gradus.tensor;
 
 import io.gradus.backend.Backends;
+import io.gradus.backend.Profiler;
 import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
@@ -331,7 +332,7 @@ final class Views {
       Tensor dense = x.contiguous();
       Object host = HostArrays.allocate(x.dtype(), x.numel());
       x.backend().download(dense.buffer(), host, 0);
-      return Tensor.uploadAhead(Backends.of(target), x.dtype(), host, x.shape());
+      return Tensor.uploadAhead(Profiler.of(Backends.of(target)), x.dtype(), host, x.shape());
     }
 
     @Override
