@@ -6,6 +6,7 @@ import io.gradus.core.DeviceException;
 import io.gradus.data.Datasets;
 import io.gradus.data.Digits;
 import io.gradus.data.TrainTest;
+import io.gradus.train.ProfiledSteps;
 import io.gradus.train.TrainedModel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -21,6 +22,7 @@ import picocli.CommandLine.Spec;
 /** Options that several commands share. */
 final class Common {
   static final String DIGITS = "digits";
+  private static final int PROFILE_ROWS = 12;
   private static final String MODEL_FILE = "model.safetensors";
 
   @Spec(Spec.Target.MIXEE)
@@ -52,6 +54,13 @@ final class Common {
 
   PrintWriter out() {
     return spec.commandLine().getOut();
+  }
+
+  /** Prints where the time of the profiled steps went; nothing where none were asked for. */
+  void show(@Nullable ProfiledSteps profiled) {
+    if (profiled != null) {
+      out().print(profiled.summary(PROFILE_ROWS));
+    }
   }
 
   /** Reports an error after which the command goes on. */

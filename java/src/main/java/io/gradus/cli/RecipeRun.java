@@ -14,6 +14,7 @@ import io.gradus.train.CheckpointOptions;
 import io.gradus.train.CifarFast;
 import io.gradus.train.ConsoleProgress;
 import io.gradus.train.History;
+import io.gradus.train.ProfiledSteps;
 import io.gradus.train.RunFolder;
 import io.gradus.train.TrainingListener;
 import java.io.IOException;
@@ -40,11 +41,13 @@ final class RecipeRun {
   private final CheckpointOptions checkpoints;
   private final long seed;
   private final long steps;
+  private final @Nullable ProfiledSteps profiled;
 
   /**
    * A run.
    *
    * @param given the recipes' own options
+   * @param profiled profiles some steps; null for none
    */
   RecipeRun(
       Common common,
@@ -53,7 +56,8 @@ final class RecipeRun {
       Path data,
       RunFolder folder,
       CheckpointOptions checkpoints,
-      long seed) {
+      long seed,
+      @Nullable ProfiledSteps profiled) {
     this.common = common;
     this.recipe = recipe;
     this.given = given;
@@ -61,6 +65,7 @@ final class RecipeRun {
     this.folder = folder;
     this.checkpoints = checkpoints;
     this.seed = seed;
+    this.profiled = profiled;
     Long limit = given.steps();
     this.steps = limit == null ? 0 : limit;
   }
@@ -169,8 +174,13 @@ final class RecipeRun {
   private History fit(Loop loop) throws IOException {
     common.out().flush();
     try (ConsoleProgress progress = new ConsoleProgress(common.out(), Terminal.isInteractive())) {
-      History history = loop.fit(List.of(progress, folder), checkpoints);
+      ProfiledSteps profile = profiled;
+      History history =
+          loop.fit(
+              profile == null ? List.of(progress, folder) : List.of(progress, folder, profile),
+              checkpoints);
       folder.writeHistory(history);
+      common.show(profile);
       return history;
     }
   }

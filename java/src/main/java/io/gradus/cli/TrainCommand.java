@@ -14,6 +14,7 @@ import io.gradus.train.CheckpointOptions;
 import io.gradus.train.ConsoleProgress;
 import io.gradus.train.History;
 import io.gradus.train.Networks;
+import io.gradus.train.ProfiledSteps;
 import io.gradus.train.RunFolder;
 import io.gradus.train.TrainedModel;
 import io.gradus.train.Trainer;
@@ -37,10 +38,14 @@ import picocli.CommandLine.Option;
       "--data takes a folder with MNIST-like idx files, CIFAR-10 binary batches, one folder of"
           + " images per class, or a CSV table.",
       "The folder --out receives metrics.csv, curves.png, model.safetensors and checkpoint/;"
-          + " with --recipe weights.safetensors in place of model.safetensors."
+          + " with --recipe weights.safetensors in place of model.safetensors.",
+      "--profile adds profile.txt, a table, and profile.json, a trace for chrome://tracing or"
+          + " Perfetto."
     })
 final class TrainCommand implements Callable<Integer> {
   private static final int EVALUATION_BATCH = 256;
+  private static final int PROFILE_AFTER = 10;
+  private static final int PROFILED = 20;
 
   @Mixin private Common common = new Common();
 
@@ -120,6 +125,13 @@ final class TrainCommand implements Callable<Integer> {
   private boolean capture;
 
   @Option(
+      names = "--profile",
+      description =
+          "Say which operations the time of a step goes to: profiles 20 steps of an epoch after 10"
+              + " to warm up; captured steps and those of recipes run eagerly meanwhile.")
+  private boolean profile;
+
+  @Option(
       names = "--checkpoint-seconds",
       paramLabel = "N",
       defaultValue = "30",
@@ -174,8 +186,9 @@ final class TrainCommand implements Callable<Integer> {
         DataLoader.builder(test).batch(EVALUATION_BATCH).standardise(standardise).build();
     long steps = (long) epochs * batches.batches();
     History history;
-    try (ConsoleProgress progress = new ConsoleProgress(common.out(), Terminal.isInteractive())) {
-      history =
+    try (ConsoleProgress progress = new ConsoleProgress(common.out(), Terminal.isInteractive());
+        ProfiledSteps profiled = profiled(folder)) {
+      Trainer.Builder run =
           Trainer.builder(module, batches)
               .test(evaluation)
               .optimizer(new AdamW(module.parameters(), lr))
@@ -188,9 +201,12 @@ final class TrainCommand implements Callable<Integer> {
               .capture(capture)
               .identity(identity(source, train.size(), network))
               .listener(progress)
-              .listener(folder)
-              .build()
-              .fit();
+              .listener(folder);
+      if (profiled != null) {
+        run.listener(profiled);
+      }
+      history = run.build().fit();
+      common.show(profiled);
     }
     folder.writeHistory(history);
     new TrainedModel(network, module, train.sampleShape(), train.classNames(), standardise, source)
@@ -211,12 +227,18 @@ final class TrainCommand implements Callable<Integer> {
     RunFolder folder = folder(chosen.toString());
     CheckpointOptions checkpoints =
         new CheckpointOptions(folder.checkpoints(), Duration.ofSeconds(checkpointSeconds), resume);
-    return new RecipeRun(common, chosen, recipes, source, folder, checkpoints, seed)
-        .run(
-            common.isGiven("--epochs") ? epochs : null,
-            common.isGiven("--batch") ? batch : null,
-            common.isGiven("--precision") ? precision : null,
-            subset);
+    try (ProfiledSteps profiled = profiled(folder)) {
+      return new RecipeRun(common, chosen, recipes, source, folder, checkpoints, seed, profiled)
+          .run(
+              common.isGiven("--epochs") ? epochs : null,
+              common.isGiven("--batch") ? batch : null,
+              common.isGiven("--precision") ? precision : null,
+              subset);
+    }
+  }
+
+  private @Nullable ProfiledSteps profiled(RunFolder folder) {
+    return profile ? new ProfiledSteps(folder.path(), PROFILE_AFTER, PROFILED) : null;
   }
 
   private static Dataset first(Dataset set, int samples) {

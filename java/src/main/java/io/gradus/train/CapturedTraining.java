@@ -1,5 +1,6 @@
 package io.gradus.train;
 
+import io.gradus.backend.Profiler;
 import io.gradus.core.DType;
 import io.gradus.core.Device;
 import io.gradus.core.Shape;
@@ -12,7 +13,8 @@ import io.gradus.tensor.Tensor;
 /**
  * The steps of a run, captured: full batches repeat one graph, others, such as the last of an
  * epoch, run eagerly. Results are read one step late, so that the host brings the next batch while
- * the device computes.
+ * the device computes. While a {@link Profiler} runs, so that it sees what a step does, all run
+ * eagerly, one after the other.
  */
 final class CapturedTraining implements AutoCloseable {
   /** One batch is under way while the one before is read. */
@@ -32,6 +34,7 @@ final class CapturedTraining implements AutoCloseable {
   private final int[] sizes = new int[SLOTS];
   private final int batchSize;
   private long started;
+  private long captured;
   private long collected;
 
   /**
@@ -54,19 +57,20 @@ final class CapturedTraining implements AutoCloseable {
   void start(Batch data) {
     int slot = (int) (started % SLOTS);
     try (Scope s = Scope.open()) {
+      boolean capture = data.size() == batchSize && !Profiler.isRunning();
+      captured += capture ? 1 : 0;
       Tensor[] out =
-          data.size() == batchSize
-              ? step.run(data.x(), data.y())
-              : body.run(new Tensor[] {data.x(), data.y()});
+          capture ? step.run(data.x(), data.y()) : body.run(new Tensor[] {data.x(), data.y()});
       readbacks[slot].start(out[0]);
     }
     sizes[slot] = data.size();
     started++;
   }
 
-  /** Collects results until at most so many steps are under way. */
+  /** Collects results until at most so many steps are under way; none under a profiler. */
   void collect(int underWay) {
-    while (started - collected > underWay) {
+    int late = Profiler.isRunning() ? 0 : underWay;
+    while (started - collected > late) {
       int slot = (int) (collected % SLOTS);
       collected++;
       results.accept(readbacks[slot].get(0), (long) readbacks[slot].get(1), sizes[slot]);
@@ -81,7 +85,7 @@ final class CapturedTraining implements AutoCloseable {
 
   /** Whether the device runs the steps eagerly, since it records nothing; known after two. */
   boolean isEager() {
-    return started >= SLOTS && !step.isReplayed();
+    return captured >= SLOTS && !step.isReplayed();
   }
 
   @Override

@@ -7,7 +7,8 @@ import java.nio.file.Path;
 
 /**
  * The folder of a run: {@code metrics.csv}, {@code curves.png}, {@code model.safetensors}, or
- * {@code weights.safetensors} of a recipe, and {@code checkpoint/}.
+ * {@code weights.safetensors} of a recipe, and {@code checkpoint/}; of a profiled run also {@code
+ * profile.txt} and {@code profile.json}.
  *
  * @param path the folder; made by {@link #create} or when something is written
  */

@@ -99,9 +99,12 @@ class RecipeCommandTest {
   @Test
   void charGpt() throws IOException {
     Path text = text();
-    Outcome run = Gradus.run(charGpt(text, "run", "--sample", 12, "--ema", 0.5));
+    Outcome run = Gradus.run(charGpt(text, "run", "--sample", 12, "--ema", 0.5, "--profile"));
     assertEquals(0, run.code(), run::toString);
     assertTrue(run.lastLine().startsWith("test loss "), run::toString);
+    assertTrue(
+        run.out().stream().anyMatch(l -> l.startsWith("profile of 2 steps after 10 ")),
+        run::toString);
     Path out = folder.resolve("run");
     assertTrue(Files.exists(out.resolve("curves.png")));
     String sample = Files.readString(out.resolve("sample.txt"));

@@ -105,6 +105,34 @@ class TrainEvalPredictTest {
   }
 
   @Test
+  void saysWhereTheTimeOfAStepGoes() throws IOException {
+    Path out = folder.resolve("run");
+    Outcome train =
+        Gradus.run(
+            "train",
+            "--data",
+            data,
+            "--model",
+            "mlp",
+            "--epochs",
+            1,
+            "--batch",
+            4,
+            "--out",
+            out,
+            "--profile");
+    assertEquals(0, train.code(), train::toString);
+    percent(train);
+    assertTrue(
+        train.out().stream().anyMatch(l -> l.startsWith("profile of 20 steps after 10 ")),
+        train::toString);
+    List<String> table = Files.readAllLines(out.resolve("profile.txt"));
+    assertTrue(table.get(2).matches("phase +operation +types +sizes +calls .*share"), table.get(2));
+    assertTrue(table.stream().anyMatch(l -> l.startsWith("optimizer") && l.contains(" adam ")));
+    assertTrue(Files.size(out.resolve("profile.json")) > 1000);
+  }
+
+  @Test
   void learnsWhatItIsShown() throws IOException {
     Path few = SmallDigits.idx(folder.resolve("few"), 100, 100);
     // Trained on what it is measured on, so that few samples suffice.
