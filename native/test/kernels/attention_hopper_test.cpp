@@ -1,5 +1,5 @@
 // Attention as a device of capability 9.0 computes it: all that the Hopper kernels take, ragged in every direction.
-#include "attention_reference.h"
+#include "attention_checks.h"
 #include "kernels/attention_hopper.h"
 #include "kernels/hopper.h"
 
@@ -27,83 +27,70 @@ struct Capability {
 #endif
 };
 
-AttentionCase sizes(int64_t queries, int64_t keys, int64_t dim, bool causal = false) {
-  AttentionCase c;
-  c.queries = queries, c.keys = keys, c.dim = dim, c.causal = causal;
-  return c;
-}
-
 template <class T>
-void check_forward(const AttentionCase& c, double units = kUnits<T>) {
+void hopper_forward(const AttentionCase& c, double units = kUnits<T>) {
   Capability hopper(90);
   AttentionOperands<T> o(c);
   CHECK(gradus::attention_hopper_takes_forward(o.problem, 0));
   CALL(o.forward());
-  AttentionResult expected = attention_reference(o);
-  check_rows("out", o.out, expected.out, expected.out_terms, c, units);
-  for (int64_t i = 0; i < o.log_sum_exp.size(); i++) {
-    CHECK_NEAR(o.log_sum_exp[i], expected.log_sum_exp[size_t(i)], 16 * unit<float>(), 16 * unit<float>());
-  }
+  check_out(o, attention_reference(o), c, units);
   if (failed()) print(c);
 }
 
 template <class T>
-void check_backward(const AttentionCase& c, double units = kUnits<T>) {
+void hopper_backward(const AttentionCase& c, double units = kUnits<T>) {
   Capability hopper(90);
   AttentionOperands<T> o(c);
   CHECK(gradus::attention_hopper_takes_backward(o.problem, 0, true, true, true));
   CALL(o.forward());
   CALL(o.backward());
-  AttentionResult expected = attention_reference(o);
-  check_rows("grad_q", o.grad_q, expected.grad_q, expected.grad_q_terms, c, units);
-  check_rows("grad_k", o.grad_k, expected.grad_k, expected.grad_k_terms, c, units);
-  check_rows("grad_v", o.grad_v, expected.grad_v, expected.grad_v_terms, c, units);
+  check_gradients(o, attention_reference(o), c, units);
   if (failed()) print(c);
 }
 
 }  // namespace
 
 TEST(hopper_forward_sizes) {
-  for (int64_t n : {1, 7, 65, 130}) check_forward<bfloat16>(sizes(n, n, 64));
-  check_forward<bfloat16>(sizes(1, 1, 128));
-  check_forward<bfloat16>(sizes(70, 129, 128));
-  check_forward<float16>(sizes(129, 33, 64));
-  check_forward<float16>(sizes(9, 140, 128));
+  for (int64_t n : {1, 7, 65, 130}) hopper_forward<bfloat16>(sizes(n, n, 64));
+  hopper_forward<bfloat16>(sizes(1, 1, 128));
+  hopper_forward<bfloat16>(sizes(70, 129, 128));
+  hopper_forward<float16>(sizes(129, 33, 64));
+  hopper_forward<float16>(sizes(9, 140, 128));
 }
 
 // More tiles of keys than stages, and more units than blocks.
 TEST(hopper_forward_rounds) {
-  check_forward<bfloat16>(sizes(3, 700, 64));
-  check_forward<bfloat16>(sizes(3, 500, 128));
+  hopper_forward<bfloat16>(sizes(3, 700, 64));
+  hopper_forward<bfloat16>(sizes(3, 500, 128));
   AttentionCase c = sizes(190, 260, 64, true);
   c.heads = 5;
-  check_forward<float16>(c);
+  hopper_forward<float16>(c);
 }
 
 TEST(hopper_forward_masks) {
   for (int64_t window : {0, 5, 90}) {
     AttentionCase c = sizes(140, 140, 64, true);
     c.window = window;
-    check_forward<bfloat16>(c);
+    hopper_forward<bfloat16>(c);
     c.queries = 20;  // the first query sees 121 keys
-    check_forward<bfloat16>(c);
+    hopper_forward<bfloat16>(c);
     c.queries = 270, c.keys = 66;  // the first 204 queries see none: a whole tile of them
-    check_forward<bfloat16>(c);
+    hopper_forward<bfloat16>(c);
     c.causal = false;
-    if (window > 0) check_forward<bfloat16>(c);
+    if (window > 0) hopper_forward<bfloat16>(c);
   }
-  check_forward<float16>(sizes(140, 130, 128, true));
+  hopper_forward<float16>(sizes(140, 130, 128, true));
 }
 
 // Query heads that share keys, in every order of the dimensions that TMA takes.
 TEST(hopper_forward_heads) {
   AttentionCase c = sizes(33, 40, 64, true);
   c.batch = 2, c.heads = 4, c.kv_heads = 2;
-  check_forward<bfloat16>(c);
+  hopper_forward<bfloat16>(c);
   c.storage = Storage::heads_inner;
-  check_forward<bfloat16>(c);
+  hopper_forward<bfloat16>(c);
   c.dim = 128;
-  check_forward<float16>(c);
+  hopper_forward<float16>(c);
 }
 
 // Logits of several hundreds: exp would overflow without the maximum.
@@ -111,7 +98,7 @@ TEST(hopper_forward_large_logits) {
   AttentionCase c = sizes(40, 300, 64);
   c.scale = 20;
   c.magnitude = 2;
-  check_forward<bfloat16>(c);
+  hopper_forward<bfloat16>(c);
 }
 
 TEST(hopper_forward_not_finite) {
@@ -150,58 +137,58 @@ TEST(hopper_takes) {
 }
 
 TEST(hopper_backward_sizes) {
-  for (int64_t n : {1, 7, 65, 130}) check_backward<bfloat16>(sizes(n, n, 64));
-  check_backward<bfloat16>(sizes(1, 1, 128));
-  check_backward<bfloat16>(sizes(70, 129, 128));
-  check_backward<float16>(sizes(129, 33, 64));
-  check_backward<float16>(sizes(9, 140, 128));
+  for (int64_t n : {1, 7, 65, 130}) hopper_backward<bfloat16>(sizes(n, n, 64));
+  hopper_backward<bfloat16>(sizes(1, 1, 128));
+  hopper_backward<bfloat16>(sizes(70, 129, 128));
+  hopper_backward<float16>(sizes(129, 33, 64));
+  hopper_backward<float16>(sizes(9, 140, 128));
 }
 
 // More tiles than stages in both directions, and more units than blocks.
 TEST(hopper_backward_rounds) {
-  check_backward<bfloat16>(sizes(3, 520, 64));
-  check_backward<bfloat16>(sizes(330, 3, 64));
-  check_backward<bfloat16>(sizes(3, 300, 128));
-  check_backward<bfloat16>(sizes(270, 3, 128));
+  hopper_backward<bfloat16>(sizes(3, 520, 64));
+  hopper_backward<bfloat16>(sizes(330, 3, 64));
+  hopper_backward<bfloat16>(sizes(3, 300, 128));
+  hopper_backward<bfloat16>(sizes(270, 3, 128));
   AttentionCase c = sizes(190, 260, 64, true);
   c.heads = 5;
-  check_backward<float16>(c);
+  hopper_backward<float16>(c);
 }
 
 TEST(hopper_backward_masks) {
   for (int64_t window : {0, 5}) {
     AttentionCase c = sizes(140, 140, 64, true);
     c.window = window;
-    check_backward<bfloat16>(c);
+    hopper_backward<bfloat16>(c);
     c.queries = 20;
-    check_backward<bfloat16>(c);
+    hopper_backward<bfloat16>(c);
     c.queries = 270, c.keys = 66;  // the first 204 queries see no key: a whole tile of them
-    check_backward<bfloat16>(c);
+    hopper_backward<bfloat16>(c);
     c.causal = false;
     if (window > 0) {
-      check_backward<bfloat16>(c);
+      hopper_backward<bfloat16>(c);
       c.queries = 20, c.keys = 300;  // the first 276 keys are seen by nobody: two whole tiles of them
-      check_backward<bfloat16>(c);
+      hopper_backward<bfloat16>(c);
     }
   }
-  check_backward<float16>(sizes(140, 130, 128, true));
+  hopper_backward<float16>(sizes(140, 130, 128, true));
 }
 
 TEST(hopper_backward_heads) {
   AttentionCase c = sizes(33, 40, 64, true);
   c.batch = 2, c.heads = 6, c.kv_heads = 2;
-  check_backward<bfloat16>(c);
+  hopper_backward<bfloat16>(c);
   c.storage = Storage::heads_inner;
-  check_backward<bfloat16>(c);
+  hopper_backward<bfloat16>(c);
   c.dim = 128;
-  check_backward<float16>(c);
+  hopper_backward<float16>(c);
 }
 
 TEST(hopper_backward_large_logits) {
   AttentionCase c = sizes(40, 150, 64);
   c.scale = 10;
   c.magnitude = 2;
-  check_backward<bfloat16>(c);
+  hopper_backward<bfloat16>(c);
 }
 
 // Each gradient alone is what it is beside the others, and what is not asked for is left as it is.
@@ -246,10 +233,7 @@ TEST(hopper_and_portable_fit) {
     }
     Capability device(forward == 80 ? 90 : 80);
     CALL(o.backward());
-    AttentionResult expected = attention_reference(o);
-    check_rows("grad_q", o.grad_q, expected.grad_q, expected.grad_q_terms, c, kUnits<bfloat16>);
-    check_rows("grad_k", o.grad_k, expected.grad_k, expected.grad_k_terms, c, kUnits<bfloat16>);
-    check_rows("grad_v", o.grad_v, expected.grad_v, expected.grad_v_terms, c, kUnits<bfloat16>);
+    check_gradients(o, attention_reference(o), c, kUnits<bfloat16>);
   }
 }
 
@@ -268,10 +252,7 @@ TEST(hopper_deterministic) {
     AttentionOperands<bfloat16> o(c);
     CALL(o.forward());
     CALL(o.backward());
-    for (int64_t i = 0; i < o.out.size(); i++) CHECK(o.out[i] == first.out[i]);
-    for (int64_t i = 0; i < o.grad_q.size(); i++) CHECK(o.grad_q[i] == first.grad_q[i]);
-    for (int64_t i = 0; i < o.grad_k.size(); i++) CHECK(o.grad_k[i] == first.grad_k[i] && o.grad_v[i] == first.grad_v[i]);
-    for (int64_t i = 0; i < o.log_sum_exp.size(); i++) CHECK(o.log_sum_exp[i] == first.log_sum_exp[i]);
+    CHECK(same_bits(o, first));
   }
   gradus::emulator::options() = saved;
 }
