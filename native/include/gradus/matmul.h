@@ -17,12 +17,14 @@ typedef struct gr_matmul_problem {
   int64_t bias_axis;          /* 1: bias [n], one number a column; 0: bias [m], one a row */
   int64_t dropout_number;     /* number of the random operation */
   double dropout_p;           /* probability of dropping; looked at where rng is given */
+  int64_t wide;               /* whether C is FLOAT32 where A and B are of 16 bits; other types do not look at it */
 } gr_matmul_problem;
 
 GR_BEGIN
 
 /* C = dropout(activation(op(A) op(B) + bias)) + residual, added to C with accumulate. Floating types; INT32, INT64 and UINT8
- * without bias, activation, dropout and residual. k = 0 gives products of zeros.
+ * without bias, activation, dropout and residual. k = 0 gives products of zeros. A wide C has the FLOAT32 sums as they are, as
+ * gradients of weights want them; it is dense and stands alone: GR_UNSUPPORTED with bias, activation, dropout or residual.
  *
  * bias: [n] or [m], 0 for none. residual: laid out as C, may be C, 0 for none. rng: INT64 [seed, base], 0 for no dropout; the
  * mask is that of element (b, i, j) counted as in a dense C. C must not overlap A and B. problem: host address of a

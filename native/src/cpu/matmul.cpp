@@ -39,8 +39,9 @@ gr_matmul_problem folded(const gr_matmul_problem& problem, bool has_row_bias) {
   return p;
 }
 
-template <class T>
-int multiply(const gr_matmul_problem& p, int64_t a, int64_t b, const MatmulEpilogue<T>& epilogue) {
+// C: the type of the result.
+template <class T, class C>
+int multiply(const gr_matmul_problem& p, int64_t a, int64_t b, const MatmulEpilogue<C>& epilogue) {
   GemmMatrix<T> left{pointer<const T>(a), p.stride_a, p.lda, p.m, p.trans_a != 0};
   GemmMatrix<T> right{pointer<const T>(b), p.stride_b, p.ldb, p.n, p.trans_b == 0};
   if (p.m <= kMaxVectors && p.m <= p.n) return multiply_vectors(p.batch, p.k, right, left, true, epilogue);
@@ -94,14 +95,21 @@ extern "C" int gr_matmul(int64_t a, int64_t b, int64_t bias, int64_t residual, i
   gr_matmul_problem p = cpu::filled_in(*pointer<const gr_matmul_problem>(problem));
   if (!cpu::is_valid(p)) return failed(GR_UNSUPPORTED, "[matmul] sizes must be in 0 to 2^31");
   if (p.batch == 0 || p.m == 0 || p.n == 0) return GR_OK;
+  const bool alone = bias == 0 && residual == 0 && rng == 0 && p.activation == GR_ACTIVATION_NONE;
   int status = with_floating(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     gr_matmul_problem fold = cpu::folded(p, bias != 0 && p.bias_axis == 0);
+    if constexpr (sizeof(T) == 2) {
+      if (p.wide != 0) {
+        if (!alone || p.ldc != p.n || p.stride_c != p.m * p.n) return int(GR_UNSUPPORTED);
+        return cpu::multiply<T>(fold, a, b, cpu::MatmulEpilogue<float>(fold, 0, 0, 0, c));
+      }
+    }
     return cpu::multiply<T>(fold, a, b, cpu::MatmulEpilogue<T>(fold, bias, residual, rng, c));
   });
   if (status == GR_OUT_OF_MEMORY) return failed(status, "[matmul] no memory for packed operands");
   if (status != GR_UNSUPPORTED) return status;
-  if (bias != 0 || residual != 0 || rng != 0 || p.activation != GR_ACTIVATION_NONE) return GR_UNSUPPORTED;
+  if (!alone) return GR_UNSUPPORTED;
   return with_type<int32_t, int64_t, uint8_t>(dtype, [&](auto type) {
     return cpu::multiply_integers<typename decltype(type)::type>(p, a, b, c);
   });

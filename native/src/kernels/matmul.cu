@@ -206,7 +206,8 @@ EpilogueParameters<T> epilogue_parameters(const gr_matmul_problem& p, int64_t bi
 }
 
 template <class T>
-int run_matmul(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const MatmulPlan& plan, Multiply kind, int64_t stream) {
+int launch_plan(const gr_matmul_problem& p, const MatmulArguments<T>& arguments, const MatmulPlan& plan, Multiply kind,
+                int64_t stream) {
   auto starts_at = [&](int bytes) {
     int64_t elements = bytes / int(sizeof(T));
     return is_aligned(arguments.a, size_t(bytes)) && is_aligned(arguments.b, size_t(bytes)) && p.lda % elements == 0 &&
@@ -214,30 +215,50 @@ int run_matmul(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const 
   };
   int access = starts_at(16) ? 16 : sizeof(T) == 2 && starts_at(4) ? 4 : int(sizeof(T));
   bool large = plan.path == MatmulPath::large;
-  int status = GR_OK;
-  if (plan.path == MatmulPath::vector_a || plan.path == MatmulPath::vector_b) {
-    status = launch_vector<T>(arguments, p, plan, stream);
-  } else if (plan.path == MatmulPath::hopper) {
-    if constexpr (sizeof(T) < 8) status = launch_matmul_hopper(p, arguments, plan, stream);
-  } else if (plan.path != MatmulPath::zeros) {
-    if constexpr (sizeof(T) == 2) {
-      status = launch_kind<T, Multiply::tensor>(arguments, p, access, large, stream);
-    } else if constexpr (sizeof(T) == 8) {
-      status = launch_kind<T, Multiply::simt>(arguments, p, access, large, stream);
-    } else if (kind == Multiply::tf32) {
-      status = launch_kind<T, Multiply::tf32>(arguments, p, access, large, stream);
-    } else if (kind == Multiply::tf32x3) {
-      status = launch_kind<T, Multiply::tf32x3>(arguments, p, access, large, stream);
-    } else {
-      status = launch_kind<T, Multiply::simt>(arguments, p, access, large, stream);
-    }
+  if (plan.path == MatmulPath::zeros) return GR_OK;
+  if (plan.path == MatmulPath::vector_a || plan.path == MatmulPath::vector_b) return launch_vector<T>(arguments, p, plan, stream);
+  if constexpr (sizeof(T) < 8) {
+    if (plan.path == MatmulPath::hopper) return launch_matmul_hopper(p, arguments, plan, stream);
   }
-  bool reduces = uses_scratch(plan) || plan.path == MatmulPath::zeros;
-  if (status != GR_OK || !reduces) return status;
-  int64_t pieces = p.batch * p.m * divide_up(p.n, kRowPiece);
+  if constexpr (sizeof(T) == 2) return launch_kind<T, Multiply::tensor>(arguments, p, access, large, stream);
+  if constexpr (sizeof(T) == 4) {
+    if (kind == Multiply::tf32) return launch_kind<T, Multiply::tf32>(arguments, p, access, large, stream);
+    if (kind == Multiply::tf32x3) return launch_kind<T, Multiply::tf32x3>(arguments, p, access, large, stream);
+  }
+  if constexpr (sizeof(T) > 2) return launch_kind<T, Multiply::simt>(arguments, p, access, large, stream);
+}
+
+// Whether the kernels leave sums of parts behind, which the reduction turns into C.
+bool reduces(const MatmulPlan& plan) { return uses_scratch(plan) || plan.path == MatmulPath::zeros; }
+
+template <class T>
+int launch_reduce(const MatmulArguments<T>& arguments, int64_t stream) {
+  int64_t pieces = int64_t(arguments.batch) * arguments.m * divide_up(arguments.n, kRowPiece);
   auto config = LaunchConfig(blocks_for(pieces, 256), 256).stream(stream_of(stream));
   return finish(GRADUS_LAUNCH((matmul_reduce_kernel<T>), config, arguments));
 }
+
+template <class T>
+int run_matmul(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const MatmulPlan& plan, Multiply kind, int64_t stream) {
+  int status = launch_plan<T>(p, arguments, plan, kind, stream);
+  return status != GR_OK || !reduces(plan) ? status : launch_reduce<T>(arguments, stream);
+}
+
+// To the kernels a wide C is memory for the sums of the only part of K; several parts are added up by the reduction of float32.
+template <class T>
+int run_wide(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const MatmulPlan& plan, int64_t c, int64_t stream) {
+  if (!reduces(plan)) {
+    arguments.partial = pointer<float>(c);
+    arguments.partial_vector = p.n % kPackSize<float> == 0 && c % 16 == 0;
+    arguments.partial_adds = p.accumulate != 0;
+  }
+  int status = launch_plan<T>(p, arguments, plan, Multiply::tensor, stream);
+  if (status != GR_OK || !reduces(plan)) return status;
+  MatmulArguments<float> sums{nullptr, nullptr, 0, 0, p.stride_c, 0, 0, arguments.batch, arguments.m, arguments.n, arguments.k,
+                              plan.splits, plan.per_split, arguments.partial, epilogue_parameters<float>(p, 0, 0, 0, c)};
+  return launch_reduce<float>(sums, stream);
+}
+
 
 }  // namespace
 }  // namespace gradus
@@ -266,6 +287,9 @@ extern "C" int gr_matmul(int64_t a, int64_t b, int64_t bias, int64_t residual, i
   MatmulSizes sizes(*pointer<const gr_matmul_problem>(problem));
   const gr_matmul_problem& p = sizes.p;
   if (!sizes.valid) return failed(GR_UNSUPPORTED, "[matmul] sizes must be in 0 to 2^31");
+  bool alone = bias == 0 && residual == 0 && rng == 0 && p.activation == GR_ACTIVATION_NONE;
+  bool wide = p.wide != 0 && (dtype == GR_BFLOAT16 || dtype == GR_FLOAT16);
+  if (wide && !(alone && p.ldc == p.n && p.stride_c == p.m * p.n)) return GR_UNSUPPORTED;
   if (sizes.empty()) return GR_OK;
   if (scratch_bytes < gr_matmul_scratch(problem, dtype, stream)) return failed(GR_ERROR, "[matmul] too little scratch memory");
   int status = with_floating(dtype, [&](auto type) {
@@ -276,10 +300,14 @@ extern "C" int gr_matmul(int64_t a, int64_t b, int64_t bias, int64_t residual, i
                                  int(p.batch), int(p.m), int(p.n), int(p.k), plan.splits, plan.per_split,
                                  uses_scratch(plan) ? pointer<accumulator_t<T>>(scratch) : nullptr,
                                  epilogue_parameters<T>(p, bias, residual, rng, c)};
+    arguments.partial_vector = p.n % kPackSize<accumulator_t<T>> == 0;
+    if constexpr (sizeof(T) == 2) {
+      if (p.wide != 0) return run_wide<T>(p, arguments, plan, c, stream);
+    }
     return run_matmul<T>(p, arguments, plan, kind, stream);
   });
   if (status != GR_UNSUPPORTED) return status;
-  if (bias != 0 || residual != 0 || rng != 0 || p.activation != GR_ACTIVATION_NONE) return GR_UNSUPPORTED;
+  if (!alone) return GR_UNSUPPORTED;
   return with_type<int32_t, int64_t, uint8_t>(dtype, [&](auto type) {
     return launch_integer<typename decltype(type)::type>(p, a, b, c, stream);
   });

@@ -17,6 +17,8 @@ struct MatmulArguments {
   int splits, slices;           // parts of K, and slices of each
   accumulator_t<T>* partial;    // [splits, batch, m, n] sums; null where the epilogue is applied at once
   EpilogueParameters<T> epilogue;
+  bool partial_vector = false;  // rows of partial start at multiples of 16 bytes
+  bool partial_adds = false;    // partial is a wide C, to which sums are added
 };
 
 // Tiles go through the grid in groups of so many rows, so that the blocks at work at a time share operands in the L2 cache.
@@ -39,8 +41,15 @@ class MatmulEpilogue {
     if (partial_ == nullptr) {
       epilogue_(row, column, values);
     } else if (row < arguments_.m && column < arguments_.n) {
-      bool vector = arguments_.n % kPackSize<Accumulator> == 0;
-      store_piece<Accumulator>(partial_ + int64_t(row) * arguments_.n + column, arguments_.n - column, vector, values);
+      Accumulator* to = partial_ + int64_t(row) * arguments_.n + column;
+      int count = arguments_.n - column;
+      if (arguments_.partial_adds) {
+        Accumulator before[kRowPiece];
+        load_piece(to, count, arguments_.partial_vector, before);
+        GRADUS_UNROLL
+        for (int i = 0; i < kRowPiece; i++) values[i] += before[i];
+      }
+      store_piece<Accumulator>(to, count, arguments_.partial_vector, values);
     }
   }
 

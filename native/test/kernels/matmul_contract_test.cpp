@@ -95,6 +95,50 @@ TEST(epilogues) {
   });
 }
 
+namespace {
+
+template <class T>
+void check_wide() {
+  for (auto [m, n, k] : {std::tuple<int, int, int>{1, 1, 1}, {5, 7, 1}, {17, 33, 40}, {40, 36, 0}, {66, 72, 65}, {3, 400, 200},
+                         {300, 2, 257}, {20, 24, 1500}}) {
+    for (int64_t offset : {0, 1}) {
+      for (bool accumulate : {false, true}) {
+        auto p = problem(m, n, k, true, false);  // that of a weight's gradient
+        p.accumulate = accumulate;
+        Product<T, float> product(p, offset);
+        CHECK_PRODUCT(product);
+      }
+    }
+  }
+  for_transposes([](bool trans_a, bool trans_b) {
+    auto p = problem(19, 24, 40, trans_a, trans_b);
+    p.batch = 3;
+    p.stride_a = 19 * 40;
+    p.accumulate = trans_a != trans_b;
+    Product<T, float> product(p);
+    CHECK_PRODUCT(product);
+  });
+  auto p = problem(2, 3, 4);
+  Product<T, float> large(p);
+  for (int64_t i = 0; i < large.a.size(); i++) large.a.set(i, 256);
+  for (int64_t i = 0; i < large.b.size(); i++) large.b.set(i, 256);
+  CALL(large.call());
+  CHECK_EQUAL(large.c[5], 262144.0);  // more than float16 can hold
+  Product<T, float> biased(p);
+  biased.add_bias(1);
+  CHECK_EQUAL(biased.call(), int(GR_UNSUPPORTED));
+  p.ldc = 4;
+  Product<T, float> pitched(p);
+  CHECK_EQUAL(pitched.call(), int(GR_UNSUPPORTED));
+}
+
+}  // namespace
+
+TEST(wide_results) {
+  check_wide<bfloat16>();
+  check_wide<float16>();
+}
+
 TEST(dropout_of_everything) {
   auto p = problem(5, 16, 8);
   p.dropout_p = 1;

@@ -202,6 +202,30 @@ TEST(hopper_stores_agree) {
   }
 }
 
+// Sums that go to a wide C by rows, in each tile, also from several parts of K.
+TEST(hopper_wide_results) {
+  if (!has_hopper()) return;
+  for (int tile = 0; tile < kHopperTileCount; tile++) {
+    if (kHopperTiles[tile].prepares) continue;
+    for (int splits : {1, 3}) {
+      Hopper hopper(tile, kHopperTiles[tile].cluster ? 2 : 1, splits);
+      for (bool accumulate : {false, true}) {
+        auto p = problem(136, 72, 400, true, false);
+        p.accumulate = accumulate;
+        MatmulSizes sizes(p);
+        CHECK(plan_for(sizes.p, Multiply::tensor, 2, true).path == MatmulPath::hopper);
+        Product<bfloat16, float> product(p);
+        CHECK_PRODUCT(product);
+        auto ragged = problem(70, 37, 100, false, true);  // rows of C at odd multiples of 4 bytes
+        ragged.lda = ragged.ldb = 104;
+        ragged.accumulate = accumulate;
+        Product<float16, float> odd(ragged);
+        CHECK_PRODUCT(odd);
+      }
+    }
+  }
+}
+
 TEST(hopper_not_finite) {
   if (!has_hopper()) return;
   for (int64_t ldc : {24, 25}) {

@@ -40,14 +40,16 @@ inline double dot(const double* x, const double* y, int64_t n, double* size) {
   return sum;
 }
 
-// A product with its operands, offset by some elements from the aligned start of their memory.
-template <class T>
+// A product with its operands, offset by some elements from the aligned start of their memory. C: the type of its result.
+template <class T, class C = T>
 struct Product {
   gr_matmul_problem p;
   int64_t offset;
   int64_t lda, ldb, ldc, stride_c;
-  Array<T> a, b, c, before;
-  Array<T> bias{0}, residual{0};
+  Array<T> a, b;
+  Array<C> c, before;
+  Array<T> bias{0};
+  Array<C> residual{0};
   bool with_bias = false, with_residual = false, with_dropout = false;
   Memory<int64_t> rng{77, 5};
 
@@ -57,7 +59,9 @@ struct Product {
         stride_c(p.stride_c != 0 ? p.stride_c : p.m * ldc),
         a(Array<T>::random(offset + extent(p.stride_a, p.trans_a != 0 ? p.k : p.m, p.trans_a != 0 ? p.m : p.k, lda), 1)),
         b(Array<T>::random(offset + extent(p.stride_b, p.trans_b != 0 ? p.n : p.k, p.trans_b != 0 ? p.k : p.n, ldb), 2)),
-        c(Array<T>::random(offset + extent(stride_c, p.m, p.n, ldc), 3)), before(c) {}
+        c(Array<C>::random(offset + extent(stride_c, p.m, p.n, ldc), 3)), before(c) {
+    p.wide = std::is_same_v<T, C> ? 0 : 1;
+  }
 
   // Elements from the first to the last of a batch of matrices.
   int64_t extent(int64_t stride, int64_t rows, int64_t columns, int64_t pitch) const {
@@ -70,14 +74,14 @@ struct Product {
   }
   void add_residual() {
     with_residual = true;
-    residual = Array<T>::random(c.size(), 5);
+    residual = Array<C>::random(c.size(), 5);
   }
 
   int call(int64_t missing_scratch = 0) {
     int64_t at = reinterpret_cast<int64_t>(&p);
     int64_t bytes = gr_matmul_scratch(at, Array<T>::dtype(), 0);
     Array<uint8_t> scratch(bytes);
-    auto address = [this](const Array<T>& x) { return x.address() + offset * int64_t(sizeof(T)); };
+    auto address = [this](const auto& x) { return x.address() + offset * int64_t(sizeof(x.raw(0))); };
     int64_t random = with_dropout ? reinterpret_cast<int64_t>(rng.data()) : 0;
     return gr_matmul(address(a), address(b), with_bias ? address(bias) : 0, with_residual ? address(residual) : 0, random,
                      address(c), scratch.address(), bytes - missing_scratch, at, Array<T>::dtype(), 0);
@@ -115,7 +119,7 @@ struct Product {
           int64_t at = offset + batch * stride_c + i * ldc + j;
           if (with_residual) y += residual[at];
           if (p.accumulate != 0) y += before[at];
-          double rounding = unit<T>() * 1.01 * (std::fabs(y) + size * sums);
+          double rounding = unit<C>() * 1.01 * (std::fabs(y) + size * sums);
           double allowed = size * (product + sums * (1 + std::sqrt(double(p.k)))) + rounding + 8 * sums;
           double error = std::fabs(c[at] - y) / allowed;
           worst = error <= worst ? worst : error;  // NaN becomes the worst
@@ -141,8 +145,8 @@ struct Product {
   }
 };
 
-template <class T>
-void check(Product<T>& product, const char* file, int line) {
+template <class T, class C>
+void check(Product<T, C>& product, const char* file, int line) {
   int status = product.call();
   if (status != GR_OK) {
     report(file, line, "status " + std::to_string(status) + ": " + gradus::error_text());

@@ -139,6 +139,20 @@ TEST(parts_of_k) {
 }
 
 // One to four rows or columns, the other operand along K and across it, by 16 bytes and by elements.
+TEST(wide_results_of_tiles_and_parts) {
+  for (int64_t tile : {64, 128}) {
+    for (int64_t splits : {1, 3}) {
+      Forced forced(tile, splits);
+      for (int64_t n : {72, 37}) {
+        auto p = problem(130, n, 300, tile == 64, false);  // large tiles do not transpose both
+        p.accumulate = splits == 1;
+        Product<bfloat16, float> product(p);
+        CHECK_PRODUCT(product);
+      }
+    }
+  }
+}
+
 TEST(vectors) {
   for_floating([](auto zero) {
     using T = decltype(zero);

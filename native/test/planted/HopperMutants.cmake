@@ -26,6 +26,7 @@ gradus_mutant(unprepared matmul_hopper_prepare.h "ptx::barrier_sync(kPreparedBar
 gradus_mutant(prepared_without_fence matmul_hopper_prepare.h "ptx::fence_proxy_async()" "(void)0" "data race.*matmul_hopper_prepare.h" thread)
 gradus_mutant(early_row ${epilogue} "__syncwarp();  // the warp's rows" "// the warp's rows" "${box_race}" thread)
 gradus_mutant(overwritten_row ${epilogue} "__syncwarp();  // the rows of the part before" "// the rows of the part before" "${box_race}" thread)
+gradus_mutant(wide_overwritten matmul_tile.h "if (arguments_.partial_adds)" "if (false)" "wrong" model)
 
 set(mutant_sources planted/conv_hopper_main.cpp)
 set(statistics_race "data race.*(conv_hopper|conv_rows|matmul_hopper_epilogue).h")

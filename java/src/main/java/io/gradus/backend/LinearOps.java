@@ -50,7 +50,9 @@ public interface LinearOps extends Primitives {
    * @param x [rows, inputs]
    * @param weight [outputs, inputs]
    * @param gradX [rows, inputs]
-   * @param gradWeight [outputs, inputs]
+   * @param gradWeight [outputs, inputs], of the type of x, or FLOAT32 where that has 16 bits: then
+   *     it is not rounded
+   * @param addsToWeight whether the weight's gradient is added to gradWeight rather than stored
    * @param gradBias [outputs]
    */
   default void linearBackward(
@@ -60,6 +62,7 @@ public interface LinearOps extends Primitives {
       Buffer weight,
       @Nullable Buffer gradX,
       @Nullable Buffer gradWeight,
+      boolean addsToWeight,
       @Nullable Buffer gradBias,
       long rows,
       long inputs,
@@ -80,7 +83,8 @@ public interface LinearOps extends Primitives {
       }
       if (gradWeight != null) {
         // The product reads the transpose of g as it lies.
-        matmul(MatmulShape.of(outputs, inputs, rows, true, false), g, x, gradWeight);
+        MatmulShape product = MatmulShape.of(outputs, inputs, rows, true, false);
+        matmul(addsToWeight ? product.accumulating() : product, g, x, gradWeight);
       }
       if (gradBias != null) {
         reduce(ReduceOp.SUM, g, gradBias, 1, rows, outputs);

@@ -92,7 +92,10 @@ public interface Primitives {
    */
   void argReduce(boolean max, Buffer x, Buffer index, long outer, long n, long inner);
 
-  /** C = op(A) op(B), batched; C is dense [batch, m, n]. */
+  /**
+   * C = op(A) op(B), batched; C is dense [batch, m, n]. Where A and B are of 16 bits, C may be
+   * FLOAT32: it has the sums as they are.
+   */
   void matmul(MatmulShape shape, Buffer a, Buffer b, Buffer c);
 
   /** Reads the selected part of x; {@code index} is INT64 and in range. */

@@ -26,7 +26,7 @@ final class AccumulateGrad extends Function {
   protected @Nullable Tensor[] backward(@Nullable Tensor... gradOutputs) {
     Tensor gradient = gradOutputs[0];
     if (gradient != null) {
-      leaf.accumulate(gradient);
+      leaf.accumulate(gradient, loans());
     }
     return new Tensor[0];
   }

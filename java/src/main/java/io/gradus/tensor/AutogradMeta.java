@@ -24,8 +24,14 @@ final class AutogradMeta {
   /** Whether {@link #grad} is a buffer to be overwritten by the next gradient. */
   boolean gradStale;
 
-  /** Whether {@link #lendGrad} gave the buffer to a gradient that has not arrived yet. */
-  private boolean lent;
+  /**
+   * To whom {@link #lendGrad} gave the buffer, for a gradient that has not arrived yet and that
+   * includes what is to be kept of it; null where it is not lent.
+   */
+  private @Nullable Loans borrower;
+
+  /** The gradient of a backward inside of the borrower's. */
+  private @Nullable Tensor meanwhile;
 
   boolean retainGrad;
   @Nullable AccumulateGrad accumulator;
@@ -49,14 +55,16 @@ final class AutogradMeta {
   }
 
   /**
-   * The buffer that the next gradient would overwrite, so that it can be computed there; null where
-   * there is none that fits, or another gradient is being computed there.
+   * The buffer that the next gradient would overwrite or be added to, so that this is done where it
+   * is computed; null where there is none that fits, or another gradient is being computed there.
+   *
+   * @param adds whether the borrower would add to it
    */
-  @Nullable Tensor lendGrad(Backend backend, DType dtype, Shape shape) {
+  @Nullable Tensor lendGrad(Backend backend, DType dtype, Shape shape, boolean adds, Loans loans) {
     Tensor place = grad;
-    if (lent
+    if (borrower != null
         || place == null
-        || !gradStale
+        || gradStale == adds
         || !hooks.isEmpty()
         || !place.isOn(backend)
         || place.dtype() != dtype
@@ -64,23 +72,52 @@ final class AutogradMeta {
         || !place.shape().equals(shape)) {
       return null;
     }
-    lent = true;
+    borrower = loans;
+    loans.add(this);
     return place.view(shape, place.stridesInternal(), place.offset());
+  }
+
+  /** The gradient that the buffer was lent for never arrives. */
+  void takeBack(Loans loans) {
+    if (borrower == loans) {
+      settle();
+    }
+  }
+
+  private void settle() {
+    borrower = null;
+    if (meanwhile != null) {
+      meanwhile.close();
+      meanwhile = null;
+    }
   }
 
   /** Makes what is in {@link #grad} a buffer for the next gradient. */
   void outdateGrad() {
     gradStale = true;
-    lent = false;
+    settle();
   }
 
-  /** Adds a gradient to {@link #grad}, or makes it the gradient where there is none. */
-  void accumulate(Tensor gradient) {
+  /**
+   * Adds a gradient to {@link #grad}, or makes it the gradient where there is none.
+   *
+   * @param loans of the backward that it comes from
+   */
+  void accumulate(Tensor gradient, @Nullable Loans loans) {
     Tensor old = grad;
+    if (borrower != null && borrower != loans) {
+      // The buffer is in use: what comes now is added when that gradient arrives.
+      Tensor before = meanwhile;
+      meanwhile = Scope.escape(before == null ? gradient.copy() : before.add(gradient));
+      if (before != null) {
+        before.close();
+      }
+      return;
+    }
     if (old == null) {
       grad = Scope.escape(GradMode.isEnabled() ? gradient.alias() : gradient.copy());
-    } else if (gradStale) {
-      if (lent && gradient.holds(old.memory()) && gradient.offset() == old.offset()) {
+    } else if (gradStale || borrower != null) {
+      if (borrower != null && gradient.holds(old.memory()) && gradient.offset() == old.offset()) {
         old.memory().bumpVersion();
       } else {
         try (GradMode.Guard g = GradMode.noGrad()) {
@@ -92,7 +129,10 @@ final class AutogradMeta {
     } else {
       old.addInPlace(gradient);
     }
+    if (old != null && meanwhile != null) {
+      old.addInPlace(meanwhile);
+    }
     gradStale = false;
-    lent = false;
+    settle();
   }
 }

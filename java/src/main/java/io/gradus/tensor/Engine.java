@@ -25,6 +25,9 @@ final class Engine {
 
   private final @Nullable Set<Function> needed;
 
+  /** What leaves lend; null where the gradients are not on their way to leaves. */
+  private final @Nullable Loans loans;
+
   Engine(
       boolean retainGraph,
       boolean createGraph,
@@ -34,6 +37,7 @@ final class Engine {
     this.createGraph = createGraph;
     this.captures = captures;
     this.needed = needed;
+    this.loans = captures == null && !createGraph ? new Loans() : null;
   }
 
   /** Propagates the gradients of the roots. */
@@ -42,19 +46,7 @@ final class Engine {
         Scope scope = Scope.open();
         GradMode.Guard mode = GradMode.set(createGraph);
         Precision.Guard asInForward = Precision.suspend()) {
-      for (int i = 0; i < roots.length; i++) {
-        AutogradMeta meta = roots[i].requireMeta();
-        Function producer = meta.producer;
-        Function function = producer != null ? producer : Function.accumulator(meta);
-        add(function, meta.outputIndex, rootGradients[i].alias());
-      }
-      while (true) {
-        Function function = ready.poll();
-        if (function == null) {
-          break;
-        }
-        visit(function, gradients.remove(function));
-      }
+      propagate(roots, rootGradients);
       if (captures != null) {
         for (@Nullable Tensor[] slots : captures.values()) {
           for (Tensor gradient : slots) {
@@ -64,6 +56,26 @@ final class Engine {
           }
         }
       }
+    } finally {
+      if (loans != null) {
+        loans.end();
+      }
+    }
+  }
+
+  private void propagate(Tensor[] roots, Tensor[] rootGradients) {
+    for (int i = 0; i < roots.length; i++) {
+      AutogradMeta meta = roots[i].requireMeta();
+      Function producer = meta.producer;
+      Function function = producer != null ? producer : Function.accumulator(meta);
+      add(function, meta.outputIndex, rootGradients[i].alias());
+    }
+    while (true) {
+      Function function = ready.poll();
+      if (function == null) {
+        break;
+      }
+      visit(function, gradients.remove(function));
     }
   }
 
@@ -118,7 +130,7 @@ final class Engine {
         }
       }
       if (meta.retainGrad && meta.producer != null) {
-        meta.accumulate(requireNonNull(slots[i]));
+        meta.accumulate(requireNonNull(slots[i]), null);
       }
     }
   }
@@ -129,7 +141,7 @@ final class Engine {
       @Nullable Tensor[] results;
       // A NaN made by what a backward is composed of is the differentiated operation's.
       try (GradMode.Guard off = AnomalyMode.suspend()) {
-        results = function.runBackward(slots.clone(), captures == null && !createGraph);
+        results = function.runBackward(slots.clone(), loans);
       }
       for (int i = 0; i < results.length; i++) {
         Tensor gradient = results[i];

@@ -50,7 +50,7 @@ public abstract class Function {
   private int[] nextSlots = NO_SLOTS;
   private Shape[] inputShapes = NO_SHAPES;
   private AutogradMeta[] outputs = NO_OUTPUTS;
-  private boolean accumulating;
+  private @Nullable Loans loans;
   private @Nullable String callSite;
 
   /** For subclasses; the name stands in error messages. */
@@ -116,13 +116,28 @@ public abstract class Function {
    * what a leaf's gradient would be copied to anyway, and new memory otherwise.
    */
   final Tensor emptyGradient(int input, Backend backend, DType dtype, Shape shape) {
-    if (accumulating && nextFunctions[input] instanceof AccumulateGrad end) {
-      Tensor place = end.leaf.lendGrad(backend, dtype, shape);
-      if (place != null) {
-        return place;
-      }
-    }
-    return Tensor.empty(backend, dtype, shape);
+    Tensor place = borrow(input, backend, dtype, shape, false);
+    return place != null ? place : Tensor.empty(backend, dtype, shape);
+  }
+
+  /**
+   * In {@link #backward}, a leaf's gradient that this one would be added to: who gets it adds to it
+   * and returns it as the gradient of the input. Null where there is none.
+   */
+  final @Nullable Tensor gradientToAddTo(int input, Backend backend, DType dtype, Shape shape) {
+    return borrow(input, backend, dtype, shape, true);
+  }
+
+  private @Nullable Tensor borrow(
+      int input, Backend backend, DType dtype, Shape shape, boolean adds) {
+    return loans != null && nextFunctions[input] instanceof AccumulateGrad end
+        ? end.leaf.lendGrad(backend, dtype, shape, adds, loans)
+        : null;
+  }
+
+  /** What leaves lend to the backward that runs. */
+  final @Nullable Loans loans() {
+    return loans;
   }
 
   /** How many inputs it was applied to. */
@@ -265,11 +280,11 @@ public abstract class Function {
   /**
    * Applies backward and checks what a user's function may have got wrong.
    *
-   * @param intoLeaves whether the gradients of leaves are on their way to {@code grad}, without a
-   *     graph of their own
+   * @param loans what leaves lend, where their gradients are on their way to {@code grad} without a
+   *     graph of their own; else null
    */
-  @Nullable Tensor[] runBackward(@Nullable Tensor[] gradOutputs, boolean intoLeaves) {
-    accumulating = intoLeaves;
+  @Nullable Tensor[] runBackward(@Nullable Tensor[] gradOutputs, @Nullable Loans loans) {
+    this.loans = loans;
     @Nullable Tensor[] gradients = backward(gradOutputs);
     Checks.shape(
         gradients.length >= inputShapes.length,

@@ -1,9 +1,13 @@
 package io.gradus.tensor;
 
+import static java.util.Objects.requireNonNull;
+
 import io.gradus.backend.Activation;
+import io.gradus.backend.Backend;
 import io.gradus.backend.BinaryOp;
 import io.gradus.backend.Buffer;
 import io.gradus.core.Checks;
+import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
 
@@ -61,14 +65,16 @@ public final class Linear {
       return s.keep(
           affine(
               Precision.product(x),
-              Precision.product(weight),
+              weight.dtype() == DType.FLOAT32 ? weight : Precision.product(weight),
               bias == null ? null : Precision.product(bias),
               activation));
     }
   }
 
   private static Tensor affine(
-      Tensor x, Tensor weight, @Nullable Tensor bias, Activation activation) {
+      Tensor x, Tensor parameter, @Nullable Tensor bias, Activation activation) {
+    // The graph has the FLOAT32 parameter, not its rounded copy: its gradient need not be rounded.
+    Tensor weight = Precision.product(parameter.detach());
     Checks.shape(
         weight.rank() == 2,
         "[linear] weight %s must be [out, in]: 2 axes, not %d",
@@ -88,7 +94,7 @@ public final class Linear {
         x.shape(),
         weight.shape());
     if (bias == null) {
-      return new Affine(activation).apply(x, weight);
+      return new Affine(activation, parameter, weight).apply(x, parameter);
     }
     Operands.check("linear", x, "bias", bias);
     Checks.shape(
@@ -98,22 +104,31 @@ public final class Linear {
         weight.size(0),
         weight.size(0),
         weight.shape());
-    return new Affine(activation).apply(x, weight, bias);
+    return new Affine(activation, parameter, weight).apply(x, parameter, bias);
   }
 
-  /** activation(x weight^T + bias). */
+  /**
+   * activation(x weight^T + bias). The weight that it is applied to may be the FLOAT32 one of which
+   * a rounded copy is multiplied: its gradient is FLOAT32 then, of sums that are not rounded.
+   */
   private static final class Affine extends Function {
     private final Activation activation;
+    private final boolean rounds;
+    private @Nullable Tensor multiplied;
 
-    Affine(Activation activation) {
+    /** The weight to multiply with, in the type of x. */
+    Affine(Activation activation, Tensor parameter, Tensor weight) {
       super("linear");
       this.activation = activation;
+      this.rounds = weight.dtype() != parameter.dtype();
+      this.multiplied = weight;
     }
 
     @Override
     protected Tensor[] forward(Tensor... in) {
       Tensor x = in[0].contiguous();
-      Tensor weight = in[1].contiguous();
+      Tensor weight = requireNonNull(multiplied).contiguous();
+      multiplied = null;
       long outputs = weight.size(0);
       Tensor y = Tensor.empty(x.backend(), x.dtype(), x.shape().with(-1, outputs));
       x.backend()
@@ -126,12 +141,19 @@ public final class Linear {
               x.size(-1),
               outputs,
               activation);
-      if (activation == Activation.NONE) {
-        save(in[0], in[1]);
-      } else {
-        save(in[0], in[1], y);
+      save(in[0], in[1]);
+      if (rounds) {
+        save(weight);
+      }
+      if (activation != Activation.NONE) {
+        save(y);
       }
       return new Tensor[] {y};
+    }
+
+    /** What forward gave; saved where there is an activation. */
+    private Tensor result() {
+      return saved(rounds ? 3 : 2);
     }
 
     @Override
@@ -149,16 +171,17 @@ public final class Linear {
       Tensor weight = saved(1);
       long rows = x.shape().product(0, x.rank() - 1);
       if (activation == Activation.RELU) {
-        gradY = Elementwise.binary(BinaryOp.GATE, gradY, saved(2));
+        gradY = Elementwise.binary(BinaryOp.GATE, gradY, result());
       }
       boolean flat = x.rank() == 2;
       Tensor g = flat ? gradY : gradY.reshape(rows, weight.size(0));
       if (needsGrad(0)) {
-        Tensor gradX = g.matmul(weight);
+        Tensor gradX = g.matmul(weight.to(g.dtype()));
         out[0] = flat ? gradX : gradX.reshape(x.shape().dims());
       }
       if (needsGrad(1)) {
-        out[1] = g.t().matmul(flat ? x : x.reshape(rows, x.size(-1)));
+        Tensor rowsOfX = flat ? x : x.reshape(rows, x.size(-1));
+        out[1] = g.to(weight.dtype()).t().matmul(rowsOfX.to(weight.dtype()));
       }
       if (needsGrad(2)) {
         out[2] = g.sum(0);
@@ -168,25 +191,35 @@ public final class Linear {
 
     private void fused(Tensor gradY, @Nullable Tensor[] out) {
       Tensor x = saved(0).contiguous();
-      Tensor weight = saved(1).contiguous();
+      Tensor weight = saved(rounds ? 2 : 1).contiguous();
+      Backend backend = x.backend();
       long outputs = weight.size(0);
-      for (int i = 0; i < out.length; i++) {
-        Shape shape = i == 0 ? x.shape() : i == 1 ? weight.shape() : Shape.of(outputs);
-        out[i] = needsGrad(i) ? emptyGradient(i, x.backend(), x.dtype(), shape) : null;
+      out[0] = needsGrad(0) ? emptyGradient(0, backend, x.dtype(), x.shape()) : null;
+      boolean adds = false;
+      if (needsGrad(1)) {
+        DType type = rounds ? DType.FLOAT32 : x.dtype();
+        out[1] = gradientToAddTo(1, backend, type, weight.shape());
+        adds = out[1] != null;
+        if (!adds) {
+          out[1] = emptyGradient(1, backend, type, weight.shape());
+        }
       }
-      x.backend()
-          .linearBackward(
-              gradY.buffer(),
-              activation == Activation.NONE ? null : saved(2).buffer(),
-              x.buffer(),
-              weight.buffer(),
-              window(out[0]),
-              window(out[1]),
-              out.length > 2 ? window(out[2]) : null,
-              x.shape().product(0, x.rank() - 1),
-              x.size(-1),
-              outputs,
-              activation);
+      if (needsGrad(2)) {
+        out[2] = emptyGradient(2, backend, x.dtype(), Shape.of(outputs));
+      }
+      backend.linearBackward(
+          gradY.buffer(),
+          activation == Activation.NONE ? null : result().buffer(),
+          x.buffer(),
+          weight.buffer(),
+          window(out[0]),
+          window(out[1]),
+          adds,
+          out.length > 2 ? window(out[2]) : null,
+          x.shape().product(0, x.rank() - 1),
+          x.size(-1),
+          outputs,
+          activation);
     }
 
     private static @Nullable Buffer window(@Nullable Tensor gradient) {

@@ -27,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  *
  * <p>FLOAT64 and integers are never changed. Parameters stay FLOAT32: what an operation takes is a
- * rounded copy, made at every use, and their gradients come out in FLOAT32. An operation's backward
+ * rounded copy, made at every use, and their gradients come out in FLOAT32; those of {@code linear}'s
+ * weights are the products' sums as they are, never rounded to 16 bits. An operation's backward
  * computes in the types of its forward, inside the guard or not; a {@link Function} decides about
  * types itself, so inside its forward and backward the policy is off.
  *

@@ -13,8 +13,9 @@ interface PluginMatmul extends PluginCalls, LinearOps {
   @Override
   default void matmul(MatmulShape shape, Buffer a, Buffer b, Buffer c) {
     Call call = call();
-    int type = Call.type(c);
-    long problem = problem(call, shape, Activation.NONE);
+    int type = Call.type(a);
+    boolean wide = c.dtype() != a.dtype();
+    long problem = problem(call, shape, Activation.NONE, wide);
     try (Room room = room(Native.gr_matmul_scratch(problem, type, stream()))) {
       call.require(
           Native.gr_matmul(
@@ -26,7 +27,7 @@ interface PluginMatmul extends PluginCalls, LinearOps {
               call.at(c),
               room.address(),
               room.bytes(),
-              problem(call, shape, Activation.NONE),
+              problem(call, shape, Activation.NONE, wide),
               type,
               stream()));
     }
@@ -45,7 +46,7 @@ interface PluginMatmul extends PluginCalls, LinearOps {
     Call call = call();
     int type = Call.type(y);
     MatmulShape shape = MatmulShape.of(rows, outputs, inputs, false, true);
-    long problem = problem(call, shape, activation);
+    long problem = problem(call, shape, activation, false);
     try (Room room = room(Native.gr_matmul_scratch(problem, type, stream()))) {
       if (!call.ran(
           Native.gr_matmul(
@@ -57,7 +58,7 @@ interface PluginMatmul extends PluginCalls, LinearOps {
               call.at(y),
               room.address(),
               room.bytes(),
-              problem(call, shape, activation),
+              problem(call, shape, activation, false),
               type,
               stream()))) {
         LinearOps.super.linearForward(x, weight, bias, y, rows, inputs, outputs, activation);
@@ -66,7 +67,7 @@ interface PluginMatmul extends PluginCalls, LinearOps {
   }
 
   /** A gr_matmul_problem of dense matrices; its bias, if there is one, has a number a column. */
-  private static long problem(Call call, MatmulShape s, Activation activation) {
+  private static long problem(Call call, MatmulShape s, Activation activation, boolean wide) {
     return call.struct()
         .put(s.batch())
         .put(s.m())
@@ -82,6 +83,7 @@ interface PluginMatmul extends PluginCalls, LinearOps {
         .put((long) Call.code(ProductPrecision.current()))
         .put(1L)
         .skip(2)
+        .put(wide)
         .address();
   }
 }

@@ -9,7 +9,7 @@ import io.gradus.core.DType;
 
 /**
  * Batched matrix products: float32 and float64 by the blocked kernels, the 16-bit floating types in
- * float32, integers by plain loops in int64.
+ * float32, which the result may be as well, integers by plain loops in int64.
  */
 final class MatmulKernels {
   /** Multiplications below which a product is computed by one thread, several products at once. */
@@ -50,12 +50,13 @@ final class MatmulKernels {
           (p, i, j, o) -> Dgemm.gemm(p, ta, tb, m, n, k, x, i, lda, y, j, ldb, z, o, n, accumulate);
       batch(pool, shape, at(a), at(b), at(c), gemm);
     } else if (dtype == DType.FLOAT32) {
-      float[] x = HeapArrays.floats(a);
-      float[] y = HeapArrays.floats(b);
+      boolean wide = a.dtype().isHalf();
+      float[] x = wide ? Casts.toFloats(pool, a) : HeapArrays.floats(a);
+      float[] y = wide ? Casts.toFloats(pool, b) : HeapArrays.floats(b);
       float[] z = HeapArrays.floats(c);
       Product gemm =
           (p, i, j, o) -> Sgemm.gemm(p, ta, tb, m, n, k, x, i, lda, y, j, ldb, z, o, n, accumulate);
-      batch(pool, shape, at(a), at(b), at(c), gemm);
+      batch(pool, shape, wide ? 0 : at(a), wide ? 0 : at(b), at(c), gemm);
     } else if (dtype.isHalf()) {
       float[] x = Casts.toFloats(pool, a);
       float[] y = Casts.toFloats(pool, b);
