@@ -259,7 +259,6 @@ int run_wide(const gr_matmul_problem& p, MatmulArguments<T>& arguments, const Ma
   return launch_reduce<float>(sums, stream);
 }
 
-
 }  // namespace
 }  // namespace gradus
 
