@@ -27,10 +27,10 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  *
  * <p>FLOAT64 and integers are never changed. Parameters stay FLOAT32: what an operation takes is a
- * rounded copy, made at every use, and their gradients come out in FLOAT32; those of {@code linear}'s
- * weights are the products' sums as they are, never rounded to 16 bits. An operation's backward
- * computes in the types of its forward, inside the guard or not; a {@link Function} decides about
- * types itself, so inside its forward and backward the policy is off.
+ * rounded copy, made at every use, and their gradients come out in FLOAT32; those of {@code
+ * linear}'s weights are the products' sums as they are, never rounded to 16 bits. An operation's
+ * backward computes in the types of its forward, inside the guard or not; a {@link Function}
+ * decides about types itself, so inside its forward and backward the policy is off.
  *
  * <p>FP16 has a small range: scale the loss, so that gradients do not vanish (io.gradus.optim's
  * LossScaler). BF16 has the range of FLOAT32 and needs nothing.

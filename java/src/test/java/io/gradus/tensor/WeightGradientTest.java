@@ -227,7 +227,9 @@ class WeightGradientTest {
             Tensor x = Tensor.arange(6).to(device).to(DType.FLOAT32).reshape(2, 3);
             x = x.detach().requiresGrad(true);
             Tensor y =
-                isCheckpoint ? GradientCheckpoint.apply(in -> inner.apply(in[0]), x) : inner.apply(x);
+                isCheckpoint
+                    ? GradientCheckpoint.apply(in -> inner.apply(in[0]), x)
+                    : inner.apply(x);
             inner.apply(y).sum().backward();
           }
         }
