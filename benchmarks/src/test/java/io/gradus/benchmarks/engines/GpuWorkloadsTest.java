@@ -80,9 +80,8 @@ class GpuWorkloadsTest {
 
   @Test
   void theScriptKnowsEveryWorkload() throws IOException {
-    String script =
-        Files.readString(
-            Path.of(PythonWorker.command(folder, PythonWorker.COMPILED, "bf16").get(1)));
+    Path worker = Path.of(PythonWorker.command(folder, PythonWorker.COMPILED, "bf16").get(1));
+    String script = Files.readString(worker.resolveSibling("networks.py"));
     Set<String> names =
         Arrays.stream(Workload.values())
             .map(workload -> workload.label().replaceFirst("^tiny-", "").replace("gpt2", "gpt"))
