@@ -77,7 +77,8 @@ public final class Bench implements Callable<Integer> {
     }
     System.exit(
         switch (kind) {
-          case STEPS -> RunOptions.execute(new StepsBenchmark(), withoutWord("steps", args));
+          case STEPS ->
+              RunOptions.execute(new StepsBenchmark(KernelRun::peak), withoutWord("steps", args));
           case KERNELS -> RunOptions.execute(new KernelsBenchmark(), withoutWord("kernels", args));
           case TUNE ->
               RunOptions.execute(new TuneBenchmark(), Arrays.copyOfRange(args, 1, args.length));

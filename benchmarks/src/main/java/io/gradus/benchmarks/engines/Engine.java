@@ -133,16 +133,37 @@ record Engine(String name, List<String> command, List<Path> jars, boolean java) 
 
   /** Writes the state that all engines start from. */
   static void writeState(Workload workload, Path file) throws PeerException, IOException {
+    gradus().run(List.of("--state", workload.label(), file.toString()));
+  }
+
+  /** The profile of a training from such a state; for our own that captures nothing. */
+  StepProfile profile(Workload workload, int threads, Path state, Plan plan, Path file)
+      throws PeerException, IOException {
+    run(
+        List.of(
+            "--profile",
+            workload.label(),
+            Integer.toString(threads),
+            state.toString(),
+            Double.toString(plan.warmUpS()),
+            Double.toString(plan.roundS()),
+            Integer.toString(plan.rounds()),
+            file.toString()));
+    return StepProfile.read(file);
+  }
+
+  /** Runs our own to its end. */
+  private void run(List<String> arguments) throws PeerException, IOException {
     List<String> line = new ArrayList<>();
     line.add(
         System.getProperty("java.home", "") + File.separator + "bin" + File.separator + "java");
     line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-    line.addAll(gradus().command());
-    line.addAll(List.of("--state", workload.label(), file.toString()));
+    line.addAll(command);
+    line.addAll(arguments);
     try {
       int status = new ProcessBuilder(line).inheritIO().start().waitFor();
       if (status != 0) {
-        throw new IOException("the state of " + workload.label() + " could not be written");
+        throw new IOException("gradus ended with " + status + ": " + String.join(" ", arguments));
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntFunction;
 
 /** Measures Gradus and its peers, one contest after another. */
 public final class EngineRun {
@@ -16,6 +17,9 @@ public final class EngineRun {
   /** Relative differences of losses after three steps that are put down to rounding. */
   private static final Map<String, Double> TOLERANCES = Map.of("tf32", 1e-2, "bf16", 5e-2);
 
+  /** Of devices that are not the processor. */
+  private static final Peak UNKNOWN = new Peak(Double.NaN, Double.NaN, "unknown");
+
   private final RunOptions run;
   private final Plan plan;
   private final Path folder;
@@ -23,6 +27,8 @@ public final class EngineRun {
   private final List<Engine> others;
   private final Peers peers;
   private final List<Result> results = new ArrayList<>();
+  private final List<ProfileSection.Measured> profiles = new ArrayList<>();
+  private final List<Engine> eager = new ArrayList<>();
 
   /**
    * A run.
@@ -62,6 +68,9 @@ public final class EngineRun {
         own.add(Engine.gradus(device, precision, captured));
       }
     }
+    for (String device : devices) {
+      eager.add(Engine.gradus(device, precision, false));
+    }
     ours = own.get(0);
     others = new ArrayList<>(own.subList(1, own.size()));
     List<String> java = new ArrayList<>();
@@ -89,6 +98,35 @@ public final class EngineRun {
             threads);
       }
     }
+  }
+
+  /**
+   * Where the time of eager steps goes, on every device and for every number of threads.
+   *
+   * @param peaks the processor's limits with a number of threads
+   */
+  void profile(List<Workload> workloads, IntFunction<Peak> peaks)
+      throws PeerException, IOException {
+    for (int threads : run.threads()) {
+      Peak processor = peaks.apply(threads);
+      for (Workload workload : workloads) {
+        Path state = state(workload);
+        for (Engine engine : eager) {
+          String what = workload.label() + " " + engine.name();
+          System.err.println("profile: " + what + ", threads " + threads);
+          Path file = folder.resolve("profile-" + what.replaceAll("[^a-z0-9]", "-") + ".csv");
+          StepProfile measured = engine.profile(workload, threads, state, plan, file);
+          boolean known = engine.name().equals(Engine.GRADUS);
+          profiles.add(
+              new ProfileSection.Measured(what, threads, measured, known ? processor : UNKNOWN));
+        }
+      }
+    }
+  }
+
+  /** What {@link #profile} found. */
+  Section profiles() {
+    return new ProfileSection(profiles);
   }
 
   /** Tiny operations, cold starts and downloads, with the last number of threads. */

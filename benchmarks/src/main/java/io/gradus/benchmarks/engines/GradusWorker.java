@@ -40,12 +40,23 @@ public final class GradusWorker {
   private GradusWorker() {}
 
   /**
-   * Serves as a worker or, with the arguments {@code --state WORKLOAD FILE}, writes fresh weights
-   * and a random batch that all engines start from.
+   * Serves as a worker. With the arguments {@code --state WORKLOAD FILE} it writes fresh weights
+   * and a random batch that all engines start from; with {@code --profile WORKLOAD THREADS STATE
+   * WARM_UP ROUND ROUNDS FILE} the {@link StepProfile} of a training from there (times in seconds).
    */
   public static void main(String[] args) throws IOException {
     if (args.length == 3 && args[0].equals("--state")) {
       Arrays.write(Path.of(args[2]), freshState(Workload.parse(args[1])));
+    } else if (args.length == 8 && args[0].equals("--profile")) {
+      Training training =
+          new Factory().open(Workload.parse(args[1]), Integer.parseInt(args[2]), "default");
+      training.load(Arrays.read(Path.of(args[3])));
+      StepProfile.measure(
+              training,
+              Double.parseDouble(args[4]),
+              Double.parseDouble(args[5]),
+              Integer.parseInt(args[6]))
+          .write(Path.of(args[7]));
     } else {
       Worker.serve(new Factory());
     }

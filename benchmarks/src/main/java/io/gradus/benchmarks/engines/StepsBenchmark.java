@@ -1,10 +1,12 @@
 package io.gradus.benchmarks.engines;
 
 import io.gradus.benchmarks.report.RunOptions;
+import io.gradus.benchmarks.report.Section;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.IntFunction;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -44,8 +46,21 @@ public final class StepsBenchmark implements Callable<Integer> {
   @Option(names = "--capture", description = "Also measures captured steps, and compares them.")
   private boolean capture;
 
-  /** For picocli. */
-  public StepsBenchmark() {}
+  @Option(
+      names = "--profile",
+      description = "Also says which operations the time of Gradus' eager steps goes to.")
+  private boolean profile;
+
+  private final IntFunction<Peak> peaks;
+
+  /**
+   * The command.
+   *
+   * @param peaks measures the processor's limits with a number of threads
+   */
+  public StepsBenchmark(IntFunction<Peak> peaks) {
+    this.peaks = peaks;
+  }
 
   /** Gives 0 when done, 1 when a process of Gradus failed or losses disagree, 2 for bad use. */
   @Override
@@ -56,7 +71,12 @@ public final class StepsBenchmark implements Callable<Integer> {
         "--precision must be float32, tf32 or bf16");
     EngineRun measurement = new EngineRun(run, engines, devices, precision, capture);
     measurement.steps(chosen);
-    run.publish("steps", "Training steps", List.of(measurement.section()));
+    List<Section> sections = new ArrayList<>(List.of(measurement.section()));
+    if (profile) {
+      measurement.profile(chosen, peaks);
+      sections.add(measurement.profiles());
+    }
+    run.publish("steps", "Training steps", sections);
     return measurement.disagrees() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
   }
 

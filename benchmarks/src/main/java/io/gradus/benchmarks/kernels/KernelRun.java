@@ -2,6 +2,7 @@ package io.gradus.benchmarks.kernels;
 
 import io.gradus.backend.Backend;
 import io.gradus.backend.Backends;
+import io.gradus.benchmarks.engines.Peak;
 import io.gradus.benchmarks.engines.PeerException;
 import io.gradus.benchmarks.report.RunOptions;
 import io.gradus.benchmarks.report.Section;
@@ -72,6 +73,12 @@ public final class KernelRun implements AutoCloseable {
     System.setProperty("gradus.threads", Integer.toString(threads));
     progress("the processor's limits");
     processor = Probe.processor(threads);
+  }
+
+  /** The processor's limits with a number of threads, measured now. */
+  public static Peak peak(int threads) {
+    Limits limits = Probe.processor(threads);
+    return new Peak(limits.flops(), limits.bytes(), limits.source());
   }
 
   /** The devices that can be used here: processor and GPUs first, then those that stand in. */
