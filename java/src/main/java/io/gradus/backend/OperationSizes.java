@@ -45,17 +45,19 @@ final class OperationSizes {
     return components(shape);
   }
 
-  /** The whole numbers of a record by their names. */
+  /** The whole numbers of a record by their names, and of what kind it is. */
   private static String components(Record shape) {
     StringJoiner words = new StringJoiner(" ");
     for (RecordComponent component : shape.getClass().getRecordComponents()) {
-      Class<?> type = component.getType();
-      if (type == long.class || type == int.class) {
-        try {
-          words.add(component.getName() + "=" + component.getAccessor().invoke(shape));
-        } catch (ReflectiveOperationException e) {
-          throw new IllegalStateException("[profiler] cannot read " + component, e);
+      try {
+        Object value = component.getAccessor().invoke(shape);
+        if (value instanceof Number number && !(value instanceof Double)) {
+          words.add(component.getName() + "=" + number);
+        } else if (value instanceof Enum<?> kind && kind != Activation.NONE) {
+          words.add(kind.name().toLowerCase(Locale.ROOT));
         }
+      } catch (ReflectiveOperationException e) {
+        throw new IllegalStateException("[profiler] cannot read " + component, e);
       }
     }
     return words.toString();

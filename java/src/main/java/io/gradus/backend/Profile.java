@@ -39,9 +39,9 @@ public final class Profile {
    * @param total seconds in all of them
    * @param self the same without what operations took that these called
    * @param share self time of the time from start to stop
-   * @param flops multiplications and additions of one call of a product, a convolution or
-   *     attention, by their definitions; 0 for others
-   * @param bytes of the operands of one call
+   * @param flops multiplications and additions of a call of a product, a convolution or attention,
+   *     by their definitions; 0 for others
+   * @param bytes of the operands of a call, in the mean
    */
   public record Entry(
       Profiler.Phase phase,
@@ -60,12 +60,26 @@ public final class Profile {
     }
   }
 
-  private record Key(Profiler.Phase phase, OperationSignature signature) {}
+  /** What stands in a row. Calls that differ in optional operands alone are in one. */
+  private record Row(Profiler.Phase phase, String operation, String types, String sizes) {}
+
+  /** Calls of one signature in one phase. */
+  private record Calls(Profiler.Phase phase, OperationSignature signature) {}
 
   private static final class Sum {
     private long calls;
     private long total;
     private long self;
+    private double flops;
+    private double bytes;
+
+    void add(OperationSignature signature, Sum more) {
+      calls += more.calls;
+      total += more.total;
+      self += more.self;
+      flops += signature.flops() * more.calls;
+      bytes += signature.bytes() * more.calls;
+    }
   }
 
   private Profile(
@@ -83,36 +97,44 @@ public final class Profile {
 
   static Profile of(
       long started, long ended, List<ProfiledThread.Recorded> threads, Outside outside) {
-    Map<Key, Sum> sums = new HashMap<>();
+    Map<Calls, Sum> sums = new HashMap<>();
     for (ProfiledThread.Recorded thread : threads) {
       for (ProfiledThread.Event event : thread.events()) {
-        Sum sum = sums.computeIfAbsent(new Key(event.phase(), event.signature()), key -> new Sum());
+        Sum sum =
+            sums.computeIfAbsent(new Calls(event.phase(), event.signature()), key -> new Sum());
         sum.calls++;
         sum.total += event.duration();
         sum.self += event.self();
       }
     }
+    Map<Row, Sum> rows = new HashMap<>();
+    sums.forEach(
+        (calls, sum) -> {
+          OperationSignature s = calls.signature();
+          rows.computeIfAbsent(
+                  new Row(calls.phase(), s.operation(), s.types(), s.sizes()), row -> new Sum())
+              .add(s, sum);
+        });
     double seconds = (ended - started) * NANO;
     List<Entry> entries = new ArrayList<>();
-    sums.forEach((key, sum) -> entries.add(entry(key, sum, seconds)));
+    rows.forEach((row, sum) -> entries.add(entry(row, sum, seconds)));
     entries.sort(Comparator.comparingDouble(Entry::self).reversed());
     return new Profile(started, seconds, outside, threads, List.copyOf(entries));
   }
 
-  private static Entry entry(Key key, Sum sum, double seconds) {
-    OperationSignature signature = key.signature();
+  private static Entry entry(Row row, Sum sum, double seconds) {
     double self = sum.self * NANO;
     return new Entry(
-        key.phase(),
-        signature.operation(),
-        signature.types(),
-        signature.sizes(),
+        row.phase(),
+        row.operation(),
+        row.types(),
+        row.sizes(),
         sum.calls,
         sum.total * NANO,
         self,
         self / seconds,
-        signature.flops(),
-        signature.bytes());
+        sum.flops / sum.calls,
+        sum.bytes / sum.calls);
   }
 
   /** Seconds from start to stop. */

@@ -194,6 +194,38 @@ class ProfilerTest {
     assertAddsUp(profile);
   }
 
+  @Test
+  void callsThatDifferInOptionalOperandsAloneAreOneRow() {
+    Backend backend = Backends.of(Device.reference());
+    Memory memory = backend.allocate(DType.FLOAT32, 400);
+    Buffer m = Buffer.of(memory);
+    Buffer row = m.slice(0, 10);
+    RowNormShape shape = new RowNormShape(4, 10, 1e-5);
+    Buffer x = m.slice(20, 40);
+    Profile profile =
+        profile(
+            () -> {
+              backend.fill(m, 1);
+              Backend profiled = Profiler.of(backend);
+              profiled.rmsNormForward(x, null, m.slice(60, 40), m.slice(100, 4), shape);
+              profiled.rmsNormForward(x, row, m.slice(60, 40), m.slice(100, 4), shape);
+            });
+    memory.release();
+    Profile.Entry norm = entry(profile, e -> e.operation().equals("rmsNormForward"));
+    assertEquals(2, norm.calls());
+    assertEquals("rows=4 cols=10", norm.sizes());
+    assertEquals(4 * (84 + 94) / 2.0, norm.bytes());
+    assertAddsUp(profile);
+  }
+
+  @Test
+  void theKindOfAFusedOperationIsPartOfItsName() {
+    BatchNormShape relu = new BatchNormShape(6, 4, true, 0.1, 1e-5, Activation.RELU);
+    BatchNormShape none = new BatchNormShape(6, 4, true, 0.1, 1e-5, Activation.NONE);
+    assertEquals("rows=6 channels=4 relu", OperationSizes.text(relu));
+    assertEquals("rows=6 channels=4", OperationSizes.text(none));
+  }
+
   @ParameterizedTest
   @MethodSource("devices")
   void autogradAndTheOptimizerSayThePhase(Device device) {

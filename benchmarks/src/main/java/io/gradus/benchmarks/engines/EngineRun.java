@@ -108,19 +108,21 @@ public final class EngineRun {
   void profile(List<Workload> workloads, IntFunction<Peak> peaks)
       throws PeerException, IOException {
     for (int threads : run.threads()) {
-      Peak processor = peaks.apply(threads);
+      Peak before = peaks.apply(threads);
+      List<ProfileSection.Measured> measured = new ArrayList<>();
       for (Workload workload : workloads) {
         Path state = state(workload);
         for (Engine engine : eager) {
           String what = workload.label() + " " + engine.name();
           System.err.println("profile: " + what + ", threads " + threads);
           Path file = folder.resolve("profile-" + what.replaceAll("[^a-z0-9]", "-") + ".csv");
-          StepProfile measured = engine.profile(workload, threads, state, plan, file);
-          boolean known = engine.name().equals(Engine.GRADUS);
-          profiles.add(
-              new ProfileSection.Measured(what, threads, measured, known ? processor : UNKNOWN));
+          StepProfile profile = engine.profile(workload, threads, state, plan, file);
+          Peak peak = engine.name().equals(Engine.GRADUS) ? before : UNKNOWN;
+          measured.add(new ProfileSection.Measured(what, threads, profile, peak));
         }
       }
+      Peak after = peaks.apply(threads);
+      measured.forEach(m -> profiles.add(m.peak() == before ? m.with(before.best(after)) : m));
     }
   }
 

@@ -25,7 +25,11 @@ final class ProfileSection implements Section {
    * @param what workload and device, for people
    * @param peak limits of the processor with as many threads; not numbers for other devices
    */
-  record Measured(String what, int threads, StepProfile profile, Peak peak) {}
+  record Measured(String what, int threads, StepProfile profile, Peak peak) {
+    Measured with(Peak other) {
+      return new Measured(what, threads, profile, other);
+    }
+  }
 
   private final List<Measured> all;
 
@@ -49,7 +53,7 @@ final class ProfileSection implements Section {
         Operations of Gradus' steps under its profiler, in the fastest of some rounds. The time is an
         operation's own, per step, and the share that of a profiled step. GFLOP/s count products,
         convolutions and attention by their definitions, beside the multiplications and additions
-        that the processor does in registers in the same run: above 100% where an algorithm such as
+        that the processor does in registers in the same run, before or after: above 100% where an algorithm such as
         Winograd's needs fewer. All others have GB/s, every operand once, beside STREAM's triad:
         above 100% where operands stay in caches. Operations with less than 1% are summed up; the CSV has
         all.""";

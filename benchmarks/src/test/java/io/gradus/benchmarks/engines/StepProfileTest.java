@@ -115,6 +115,13 @@ class StepProfileTest {
   }
 
   @Test
+  void theBetterOfTwoMeasurementsIsTheLimit() {
+    Peak best = new Peak(2, 5, "a").best(new Peak(3, 4, "b"));
+    assertEquals(new Peak(3, 5, "a before, b after"), best);
+    assertTrue(Double.isNaN(new Peak(Double.NaN, 5, "a").best(best).flops()));
+  }
+
+  @Test
   void whatIsNoProfileIsRefused() throws IOException {
     Path file = folder.resolve("profile.csv");
     for (String text : List.of("", "a,b\n1,2\n", "phase,total,calls\n,x,1\n")) {
