@@ -97,7 +97,7 @@ public final class Bench implements Callable<Integer> {
         new EngineRun(run, engines, devices.isEmpty() ? training(usable) : devices);
     measurement.steps(Workload.common());
     measurement.rest();
-    try (KernelRun kernels = new KernelRun(run, List.of())) {
+    try (KernelRun kernels = new KernelRun(run, List.of(), engines.ofKernels(), false)) {
       for (String device : devices.isEmpty() ? usable : devices) {
         kernels.measure(device);
       }

@@ -73,8 +73,8 @@ public final class Child implements AutoCloseable {
     if (answer.isEmpty()) {
       throw ended();
     }
-    if (answer.startsWith(Worker.ERROR)) {
-      throw new PeerException(answer.substring(Worker.ERROR.length()));
+    if (answer.startsWith(Answers.ERROR)) {
+      throw new PeerException(answer.substring(Answers.ERROR.length()));
     }
     return answer;
   }

@@ -99,13 +99,8 @@ record Engine(String name, List<String> command, List<Path> jars, boolean java) 
     return jars;
   }
 
-  /**
-   * Starts a worker, with this process's own options of the virtual machine.
-   *
-   * @param setting whose environment variables are set; see {@link Training.Factory#settings}
-   * @param patienceS after how many seconds of silence it is given up
-   */
-  Child start(int threads, String setting, Path log, int patienceS) throws PeerException {
+  /** The whole command line; of a virtual machine with this process's own options. */
+  List<String> line() {
     List<String> line = new ArrayList<>();
     if (java) {
       line.add(
@@ -113,6 +108,16 @@ record Engine(String name, List<String> command, List<Path> jars, boolean java) 
       line.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     }
     line.addAll(command);
+    return line;
+  }
+
+  /**
+   * Starts a worker.
+   *
+   * @param setting whose environment variables are set; see {@link Training.Factory#settings}
+   * @param patienceS after how many seconds of silence it is given up
+   */
+  Child start(int threads, String setting, Path log, int patienceS) throws PeerException {
     String n = Integer.toString(threads);
     Map<String, String> environment = new HashMap<>();
     for (String name : List.of("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")) {
@@ -125,7 +130,7 @@ record Engine(String name, List<String> command, List<Path> jars, boolean java) 
       }
     }
     try {
-      return new Child(line, environment, log, patienceS);
+      return new Child(line(), environment, log, patienceS);
     } catch (IOException e) {
       throw new PeerException("cannot be started: " + e.getMessage());
     }

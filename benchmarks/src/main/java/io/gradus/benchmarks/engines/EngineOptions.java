@@ -11,7 +11,8 @@ public final class EngineOptions {
       split = ",",
       description =
           "Other engines to measure, of torch, djl, tf, nd4j; the first time their libraries are"
-              + " downloaded. Beside GPUs pytorch and pytorch-compile, which python3 must have.")
+              + " downloaded. Beside GPUs pytorch and pytorch-compile, which python3 must have, and"
+              + " for kernels cublas and cudnn.")
   private List<String> peers = List.of();
 
   /** For picocli. */
@@ -19,6 +20,13 @@ public final class EngineOptions {
 
   /** Names of other engines. */
   List<String> peers() {
-    return peers;
+    return peers.stream().filter(name -> !LibraryWorker.isNamed(name)).toList();
+  }
+
+  /** Names of those that have single kernels. */
+  public List<String> ofKernels() {
+    return peers.stream()
+        .filter(name -> LibraryWorker.isNamed(name) || PythonWorker.isNamed(name))
+        .toList();
   }
 }

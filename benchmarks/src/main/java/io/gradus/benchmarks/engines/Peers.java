@@ -16,10 +16,15 @@ record Peers(List<Engine> found, Map<String, String> missing) {
   /** What the launcher says where the peers are with. */
   private static final String FOLDER = "GRADUS_PEERS";
 
+  /** Where the peers are, a folder for each. */
+  static Path folder() {
+    String told = System.getenv(FOLDER);
+    return Path.of(told == null ? "benchmarks/peers" : told);
+  }
+
   /** Those of names, in their order. */
   static Peers find(List<String> names) {
-    String told = System.getenv(FOLDER);
-    return find(Path.of(told == null ? "benchmarks/peers" : told), names);
+    return find(folder(), names);
   }
 
   static Peers find(Path folder, List<String> names) {

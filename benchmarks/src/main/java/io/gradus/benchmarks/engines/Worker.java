@@ -1,10 +1,6 @@
 package io.gradus.benchmarks.engines;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -13,8 +9,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * The process of one engine: commands come on standard input, one a line, and each is answered by
- * one line on standard output. What libraries print goes to standard error.
+ * The process of one engine, by the protocol of {@link Answers}.
  *
  * <pre>
  * settings WORKLOAD THREADS       the settings, separated by blanks
@@ -32,9 +27,6 @@ import java.util.stream.Stream;
  * process.
  */
 public final class Worker {
-  /** How the answer begins to a command that failed. */
-  static final String ERROR = "error ";
-
   private static final Path STATUS = Path.of("/proc/self/status");
 
   private final Training.Factory factory;
@@ -47,27 +39,7 @@ public final class Worker {
 
   /** Answers commands until the input ends. */
   public static void serve(Training.Factory factory) throws IOException {
-    PrintStream out = System.out;
-    System.setOut(System.err);
-    Worker worker = new Worker(factory);
-    BufferedReader in =
-        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    for (String line = in.readLine(); line != null; line = in.readLine()) {
-      out.println(worker.answer(line));
-      out.flush();
-    }
-  }
-
-  private String answer(String line) {
-    try {
-      int blank = line.indexOf(' ');
-      return blank < 0
-          ? answer(line, "")
-          : answer(line.substring(0, blank), line.substring(blank + 1));
-    } catch (IOException | RuntimeException | LinkageError e) {
-      e.printStackTrace();
-      return ERROR + String.valueOf(e).lines().findFirst().orElse("");
-    }
+    Answers.serve(new Worker(factory)::answer);
   }
 
   private String answer(String command, String argument) throws IOException {

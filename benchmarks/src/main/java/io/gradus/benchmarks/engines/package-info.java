@@ -4,8 +4,9 @@
  * <p>Each engine works in a process of its own, a {@link io.gradus.benchmarks.engines.Worker},
  * which a {@link io.gradus.benchmarks.engines.Contest} tells over standard input what to do. {@link
  * io.gradus.benchmarks.engines.Workload}, {@link io.gradus.benchmarks.engines.Worker}, {@link
- * io.gradus.benchmarks.engines.Training} and {@link io.gradus.benchmarks.engines.Arrays} are what
- * the peers in {@code benchmarks/peers} share with Gradus; these four import nothing of its engine.
+ * io.gradus.benchmarks.engines.Training}, {@link io.gradus.benchmarks.engines.Arrays} and {@link
+ * io.gradus.benchmarks.engines.Answers} are what the peers in {@code benchmarks/peers} share with
+ * Gradus; these five import nothing of its engine.
  */
 @NullMarked
 package io.gradus.benchmarks.engines;

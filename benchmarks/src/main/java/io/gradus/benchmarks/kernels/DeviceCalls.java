@@ -3,6 +3,7 @@ package io.gradus.benchmarks.kernels;
 import io.gradus.backend.Backend;
 import io.gradus.backend.RecordedWork;
 import io.gradus.backend.Recording;
+import io.gradus.benchmarks.libraries.Rotation;
 import io.gradus.core.GradusException;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,11 +16,6 @@ import org.jspecify.annotations.Nullable;
  * for each does not count.
  */
 final class DeviceCalls implements AutoCloseable {
-  private static final int MOST_SETS = 64;
-
-  /** Calls of a launch: so many that the gaps between launches do not count. */
-  private static final int RECORDED = 24;
-
   private final Backend backend;
   private final List<Workbench> benches = new ArrayList<>();
   private final List<Runnable> sets = new ArrayList<>();
@@ -56,7 +52,7 @@ final class DeviceCalls implements AutoCloseable {
 
   /** How many sets of operands are three times the cache. */
   static int sets(KernelCase kernel, long cacheBytes) {
-    return (int) Math.max(1, Math.min(MOST_SETS, Math.ceil(3 * cacheBytes / kernel.bytes())));
+    return Rotation.sets(kernel.bytes(), cacheBytes);
   }
 
   /**
@@ -66,7 +62,7 @@ final class DeviceCalls implements AutoCloseable {
    * @param atMostS how long a launch may take
    */
   void record(double perCall, double atMostS) {
-    int n = Math.max(sets.size(), (int) Math.min(RECORDED, atMostS / perCall));
+    int n = Math.max(sets.size(), (int) Math.min(Rotation.RECORDED, atMostS / perCall));
     try (Recording recording = backend.record()) {
       if (recording == null) {
         return;

@@ -1,5 +1,6 @@
 package io.gradus.benchmarks.kernels;
 
+import io.gradus.benchmarks.engines.LibraryWorker;
 import io.gradus.benchmarks.report.Statistics;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +25,11 @@ record Goal(double share, double ratio, String peer) {
   /** The same beside PyTorch with its compiler. */
   static Goal ofCompiled(double ratio) {
     return new Goal(Double.NaN, ratio, KernelPeers.COMPILED);
+  }
+
+  /** The same beside cuDNN. */
+  static Goal ofCudnn(double ratio) {
+    return new Goal(Double.NaN, ratio, LibraryWorker.CUDNN);
   }
 
   /** This with a share of the limit. */

@@ -1,6 +1,7 @@
 package io.gradus.benchmarks.kernels;
 
 import static io.gradus.benchmarks.kernels.Goal.ofCompiled;
+import static io.gradus.benchmarks.kernels.Goal.ofCudnn;
 import static io.gradus.benchmarks.kernels.Goal.ofEager;
 
 import io.gradus.backend.Activation;
@@ -57,7 +58,12 @@ final class KernelCases {
   /** For GPUs, with what they should reach there; what matters most comes first. */
   static List<KernelCase> ofGpus() {
     return joined(
-        productsOfGpus(), float32OfGpus(), convolutionsOfGpus(), restOfGpus(), optimizersOfGpus());
+        productsOfGpus(),
+        float32OfGpus(),
+        convolutionsOfGpus(),
+        restOfGpus(),
+        normsOfGpus(),
+        optimizersOfGpus());
   }
 
   /** Squares, and the layers of GPT-2 (124M) at 8192 tokens: forward and both gradients. */
@@ -76,7 +82,8 @@ final class KernelCases {
     }
     list.matmul(8192, 50304, 768, false, true)
         .matmul(256, 1000, 2048, false, true)
-        .matmul(128, 4096, 4096, false, true);
+        .matmul(128, 4096, 4096, false, true)
+        .batchedMatmul(96, 1024, 1024, 64, false, true);
     return list;
   }
 
@@ -138,6 +145,14 @@ final class KernelCases {
         .embedding(50304, 768, 8192);
   }
 
+  /** Batch norm in the type that cuDNN has fast kernels for. */
+  private static KernelList normsOfGpus() {
+    return new KernelList(DType.FLOAT16)
+        .goal(ofCudnn(1))
+        .batchNorm(128 * 56 * 56, 64, Activation.NONE)
+        .batchNorm(128 * 28 * 28, 512, Activation.NONE);
+  }
+
   /** As many parameters as GPT-2 (124M) has. */
   private static KernelList optimizersOfGpus() {
     return new KernelList(F32).goal(ofEager(1.15).andLimit(0.9)).adamW(124_000_000);
@@ -160,6 +175,7 @@ final class KernelCases {
   private static KernelList small(DType dtype) {
     KernelList list = new KernelList(dtype);
     list.matmul(128, 128, 128, false, true)
+        .batchedMatmul(3, 16, 32, 8, false, true)
         .linear(64, 64, 64)
         .conv(2, 8, 16, 16, 3, 1)
         .pool(2, 8, 16)

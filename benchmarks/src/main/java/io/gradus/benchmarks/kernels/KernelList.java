@@ -53,6 +53,12 @@ final class KernelList {
     return this;
   }
 
+  /** A batch of exact products, each of its own operands. */
+  KernelList batchedMatmul(long batch, long m, long n, long k, boolean transA, boolean transB) {
+    MatmulCases.batched(group("matmul"), batch, m, n, k, transA, transB);
+    return this;
+  }
+
   KernelList linear(long rows, long outputs, long inputs) {
     MatmulCases.linear(group("matmul"), rows, outputs, inputs);
     return this;

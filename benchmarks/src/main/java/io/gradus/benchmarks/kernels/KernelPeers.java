@@ -1,9 +1,11 @@
 package io.gradus.benchmarks.kernels;
 
 import io.gradus.benchmarks.engines.Child;
+import io.gradus.benchmarks.engines.LibraryWorker;
 import io.gradus.benchmarks.engines.PeerException;
 import io.gradus.benchmarks.engines.PythonWorker;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -11,8 +13,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * PyTorch's kernels beside ours, in processes that take turns with this one: as it is, which calls
- * cuBLAS and cuDNN, and compiled.
+ * Others' kernels beside ours, in processes that take turns with this one: PyTorch's, as it is and
+ * compiled, and those of cuBLAS and cuDNN.
  */
 final class KernelPeers implements AutoCloseable {
   /** PyTorch without its compiler. */
@@ -40,10 +42,30 @@ final class KernelPeers implements AutoCloseable {
    */
   static KernelPeers start(List<String> names, Path folder) throws IOException {
     Map<String, List<String>> commands = new LinkedHashMap<>();
+    List<String> missing = new ArrayList<>();
     for (String name : names) {
-      commands.put(name, PythonWorker.command(folder, name));
+      try {
+        commands.put(
+            name,
+            LibraryWorker.isNamed(name)
+                ? LibraryWorker.command(name)
+                : PythonWorker.command(folder, name));
+      } catch (PeerException e) {
+        missing.add(leftOut(name, e));
+      }
     }
-    return start(commands, folder);
+    KernelPeers peers = start(commands, folder);
+    peers.notes.addAll(missing);
+    return peers;
+  }
+
+  private static String leftOut(String name, PeerException e) {
+    return name + ": left out, " + e.getMessage();
+  }
+
+  /** Whether there is an engine of that name. */
+  static boolean isNamed(String name) {
+    return PythonWorker.isNamed(name) || LibraryWorker.isNamed(name);
   }
 
   /** The same by their command lines. */
@@ -54,7 +76,7 @@ final class KernelPeers implements AutoCloseable {
           try {
             peers.start(name, command, folder);
           } catch (PeerException e) {
-            peers.notes.add(name + ": left out, " + e.getMessage());
+            peers.notes.add(leftOut(name, e));
           }
         });
     return peers;
@@ -63,7 +85,10 @@ final class KernelPeers implements AutoCloseable {
   private void start(String name, List<String> command, Path folder) throws PeerException {
     Child child;
     try {
-      child = new Child(command, Map.of(), folder.resolve("kernels-" + name + ".log"), PATIENCE_S);
+      Map<String, String> environment =
+          LibraryWorker.isNamed(name) ? LibraryWorker.environment() : Map.of();
+      Path log = Files.createDirectories(folder).resolve("kernels-" + name + ".log");
+      child = new Child(command, environment, log, PATIENCE_S);
     } catch (IOException e) {
       throw new PeerException("cannot be started: " + e.getMessage());
     }
@@ -102,6 +127,9 @@ final class KernelPeers implements AutoCloseable {
 
   /** To compile takes longer than to measure, so it is done where it is the goal. */
   private static boolean worthwhile(KernelCase kernel, String name) {
+    if (LibraryWorker.isNamed(name)) {
+      return LibraryWorker.knows(name, kernel.peer());
+    }
     return name.equals(EAGER) || name.equals(kernel.goal().peer());
   }
 

@@ -45,18 +45,10 @@ public final class KernelRun implements AutoCloseable {
    * A run; threads are set before any device opens, so there is one number of them.
    *
    * @param groups the groups to measure; all where empty
-   */
-  public KernelRun(RunOptions run, List<String> groups) throws IOException {
-    this(run, groups, List.of(), false);
-  }
-
-  /**
-   * The same beside other engines.
-   *
-   * @param peers their names, see {@link io.gradus.benchmarks.engines.PythonWorker}
+   * @param peers other engines beside ours, of pytorch, pytorch-compile, cublas and cudnn
    * @param resume whether what an earlier run has measured for the same folder stands
    */
-  KernelRun(RunOptions run, List<String> groups, List<String> peers, boolean resume)
+  public KernelRun(RunOptions run, List<String> groups, List<String> peers, boolean resume)
       throws IOException {
     this.groups = groups;
     run.require(

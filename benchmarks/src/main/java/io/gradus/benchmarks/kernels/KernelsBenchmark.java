@@ -1,6 +1,5 @@
 package io.gradus.benchmarks.kernels;
 
-import io.gradus.benchmarks.engines.PythonWorker;
 import io.gradus.benchmarks.report.RunOptions;
 import io.gradus.core.GradusException;
 import java.io.IOException;
@@ -42,7 +41,8 @@ public final class KernelsBenchmark implements Callable<Integer> {
       paramLabel = "NAME",
       split = ",",
       description =
-          "PyTorch beside GPUs: pytorch, pytorch-compile; python3 must have torch (default: none).")
+          "Others beside GPUs: pytorch and pytorch-compile, for which python3 must have torch, and"
+              + " cublas and cudnn, from Python's packages or the CUDA toolkit (default: none).")
   private List<String> peers = List.of();
 
   @Option(
@@ -70,8 +70,8 @@ public final class KernelsBenchmark implements Callable<Integer> {
   @Override
   public Integer call() throws IOException, GradusException {
     run.require(
-        peers.stream().allMatch(PythonWorker::isNamed),
-        "--peers: there are " + PythonWorker.EAGER + " and " + PythonWorker.COMPILED);
+        peers.stream().allMatch(KernelPeers::isNamed),
+        "--peers: there are pytorch, pytorch-compile, cublas and cudnn");
     try (KernelRun kernels = new KernelRun(run, groups, peers, resume)) {
       for (String device : devices.isEmpty() ? KernelRun.usable() : devices) {
         kernels.measure(device);

@@ -46,6 +46,32 @@ final class MatmulCases {
         CaseMaker.told(new Object[] {"matmul", letters, m, n, k}, mode));
   }
 
+  /** A batch of such products of the list's type, each of its own operands. */
+  static void batched(
+      CaseMaker to, long batch, long m, long n, long k, boolean transA, boolean transB) {
+    DType dtype = to.dtype();
+    String letters = letters(transA, transB);
+    MatmulShape shape = new MatmulShape(batch, m, n, k, transA, transB, m * k, k * n, false);
+    to.add(
+        "batched matmul " + letters,
+        by(batch, m, n, k),
+        2.0 * batch * m * n * k,
+        1.0 * batch * (m * k + k * n + m * n),
+        0,
+        bench -> {
+          var a = bench.normal(dtype, batch * m * k);
+          var b = bench.normal(dtype, batch * k * n);
+          var c = bench.empty(dtype, batch * m * n);
+          return () -> bench.backend().matmul(shape, a, b, c);
+        },
+        "batched_matmul",
+        letters,
+        batch,
+        m,
+        n,
+        k);
+  }
+
   private static String letters(boolean transA, boolean transB) {
     return (transA ? "T" : "N") + (transB ? "T" : "N");
   }

@@ -20,6 +20,7 @@ MOST_SETS = 64
 
 KERNELS = {
     "matmul": products.matmul,
+    "batched_matmul": products.batched_matmul,
     "linear": products.linear,
     "conv": products.conv,
     "max_pool": layers.max_pool,

@@ -14,6 +14,12 @@ def matmul(dtype, letters, m, n, k):
     return (a, b), torch.mm
 
 
+def batched_matmul(dtype, letters, batch, m, n, k):
+    a = randn(batch, k, m, dtype=dtype).mT if letters[0] == "T" else randn(batch, m, k, dtype=dtype)
+    b = randn(batch, n, k, dtype=dtype).mT if letters[1] == "T" else randn(batch, k, n, dtype=dtype)
+    return (a, b), torch.bmm
+
+
 def linear(dtype, rows, outputs, inputs):
     operands = randn(rows, inputs, dtype=dtype), randn(outputs, inputs, dtype=dtype), randn(outputs, dtype=dtype)
     return operands, lambda x, w, b: F.relu(F.linear(x, w, b))

@@ -11,8 +11,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.gradus.backend.Backend;
 import io.gradus.backend.Backends;
 import io.gradus.backend.ProductPrecision;
+import io.gradus.benchmarks.engines.LibraryWorker;
 import io.gradus.benchmarks.engines.PeerException;
 import io.gradus.benchmarks.engines.PythonWorker;
+import io.gradus.benchmarks.libraries.ConvGeometry;
+import io.gradus.benchmarks.libraries.KernelSpec;
 import io.gradus.benchmarks.report.Table;
 import io.gradus.core.ArgumentException;
 import io.gradus.core.DType;
@@ -93,8 +96,48 @@ class GpuKernelsTest {
       String name = kernel.peer().split(" ", 2)[0];
       assertTrue(text.contains("    \"" + name + "\": "), kernel.peer());
       String type = kernel.peer().substring(kernel.peer().lastIndexOf(' ') + 1);
-      assertTrue(Set.of("float32", "tf32", "bfloat16").contains(type), kernel.peer());
+      assertTrue(Set.of("float32", "tf32", "bfloat16", "float16").contains(type), kernel.peer());
     }
+  }
+
+  /** What a library's worker will read of our sizes. */
+  @Test
+  void librariesReadTheirKernelsSizes() {
+    Set<String> known = new HashSet<>();
+    for (KernelCase kernel : KernelCases.ofGpus()) {
+      KernelSpec spec = KernelSpec.parse(kernel.peer());
+      if (LibraryWorker.knows(LibraryWorker.CUBLAS, kernel.peer())) {
+        int others = spec.name().startsWith("batched") ? 1 : 0;
+        double flops = 2.0 * (others == 0 ? 1 : spec.number(1));
+        for (int i = 1; i <= 3; i++) {
+          flops *= spec.number(others + i);
+        }
+        assertEquals(kernel.flops(), flops, kernel.peer());
+        known.add(spec.name());
+      }
+      if (spec.name().equals("conv")) {
+        ConvGeometry g = ConvGeometry.of(spec);
+        long elements = g.x().elements() + g.w().elements() + g.y().elements();
+        assertEquals(kernel.bytes(), elements * (double) spec.bytes(), kernel.peer());
+      }
+      if (LibraryWorker.knows(LibraryWorker.CUDNN, kernel.peer())) {
+        known.add(spec.name());
+      }
+    }
+    assertEquals(
+        Set.of(
+            "matmul",
+            "batched_matmul",
+            "conv",
+            "batch_norm",
+            "batch_norm_gradient",
+            "softmax",
+            "softmax_gradient",
+            "max_pool",
+            "max_pool_gradient",
+            "average_pool",
+            "dropout"),
+        known);
   }
 
   @Test
@@ -265,6 +308,38 @@ class GpuKernelsTest {
           "" + peers.notes());
     }
     assertTrue(KernelPeers.none().prepare(kernel, 0).isEmpty());
+  }
+
+  @Test
+  void librariesThatAreNotHereAreLines() throws IOException {
+    try (KernelPeers peers =
+        KernelPeers.start(List.of(LibraryWorker.CUBLAS, LibraryWorker.CUDNN), folder)) {
+      assertEquals(2, peers.notes().size(), "" + peers.notes());
+      for (String name : List.of(LibraryWorker.CUBLAS, LibraryWorker.CUDNN)) {
+        assertTrue(
+            peers.notes().stream().anyMatch(note -> note.startsWith(name + ": ")),
+            "" + peers.notes());
+      }
+    }
+    assertTrue(KernelPeers.isNamed(LibraryWorker.CUDNN));
+    assertFalse(KernelPeers.isNamed("cuda"));
+  }
+
+  @Test
+  void aLibraryIsAskedForItsKernelsAlone() {
+    String answers =
+        "while read -r line; do case $line in about) echo fake;; *) echo ready;; esac; done";
+    List<String> command = List.of("sh", "-c", answers);
+    Map<String, List<String>> commands =
+        Map.of(LibraryWorker.CUBLAS, command, LibraryWorker.CUDNN, command);
+    try (KernelPeers peers = KernelPeers.start(commands, folder)) {
+      assertEquals(List.of(LibraryWorker.CUDNN), peers.prepare(kernel(1, 1, Goal.NONE), 0));
+      KernelCase product =
+          new KernelList(DType.FLOAT32).matmul(2, 2, 2, false, true).cases().get(0);
+      assertEquals(List.of(LibraryWorker.CUBLAS), peers.prepare(product, 0));
+      KernelCase layer = new KernelList(DType.FLOAT32).layerNorm(2, 2).cases().get(0);
+      assertTrue(peers.prepare(layer, 0).isEmpty());
+    }
   }
 
   @Test
