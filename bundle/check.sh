@@ -70,5 +70,7 @@ for device in emulated cuda; do
   esac
 done
 try benchmarks 0 Benchmark bench -l
+# Where there is no GPU, or no such library, a line says so.
+try cublas 0 '^cublas: ' bench kernels --device cpu --groups softmax --quick --rounds 1 --peers cublas --out kernels
 # The folder of commands has no timeout, so this shows that the report is packed and says what it lacks.
 try gpu-report 2 "there is no 'timeout' here" gpu-report --out report

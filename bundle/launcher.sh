@@ -119,6 +119,7 @@ case $command in
   bench)
     shift
     launch='exec'
+    export GRADUS_PEERS="$root/peers"
     run "$tests" io.gradus.benchmarks.Bench "$@"
     ;;
   gpu-check)

@@ -85,6 +85,39 @@ add_jars() {
   [ -s "$bundle/test/operations" ] || die "found no test of operations in $root/java/src/test/java"
 }
 
+# The worker of cuBLAS and cuDNN, with the manifest that names its class path; of what binds CUDA's libraries only the three that it
+# calls, and jars that the bundle has already as links.
+add_cuda_peer() {
+  built=$root/benchmarks/peers/cuda/target
+  target=$bundle/peers/cuda/target
+  mkdir -p "$target/lib"
+  for jar in "$built"/gradus-peer-cuda-*.jar "$built"/lib/*.jar; do
+    name_of_jar=${jar##*/}
+    case $jar in
+      *-sources.jar | *-javadoc.jar) continue ;;
+      "$built"/lib/*)
+        for folder in lib test; do
+          [ ! -f "$bundle/$folder/$name_of_jar" ] || {
+            ln -s "../../../../$folder/$name_of_jar" "$target/lib/"
+            continue 2
+          }
+        done
+        to=$target/lib/$name_of_jar
+        ;;
+      *) to=$target/$name_of_jar ;;
+    esac
+    mkdir "$work/jar"
+    (
+      cd "$work/jar"
+      "$home/bin/jar" --extract --file "$jar"
+      find . -name 'libjni*.so' ! -name libjnijavacpp.so ! -name libjnicudart.so ! -name libjnicublas.so ! -name libjnicudnn.so -exec rm {} +
+      mv META-INF/MANIFEST.MF "$work/manifest"
+      "$home/bin/jar" --create --no-compress --manifest "$work/manifest" --file "$to" .
+    )
+    rm -rf "$work/jar"
+  done
+}
+
 # The native tests for a GPU, in the same folder as the script that runs them.
 add_gpu_check() {
   build=$root/native/target/emulated
@@ -100,6 +133,7 @@ write_options
 add_libraries
 add_font
 add_jars
+add_cuda_peer
 add_gpu_check
 cp "$root/bundle/launcher.sh" "$bundle/gradus"
 cp "$root/bundle/gpu-report.sh" "$bundle/"
