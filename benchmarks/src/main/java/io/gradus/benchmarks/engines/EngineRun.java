@@ -122,7 +122,7 @@ public final class EngineRun {
         }
       }
       Peak after = peaks.apply(threads);
-      measured.forEach(m -> profiles.add(m.peak() == before ? m.with(before.best(after)) : m));
+      measured.forEach(m -> profiles.add(m.peak().equals(before) ? m.with(before.best(after)) : m));
     }
   }
 
