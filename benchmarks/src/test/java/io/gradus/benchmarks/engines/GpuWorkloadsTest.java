@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.gradus.nn.Module;
+import io.gradus.tensor.Scope;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,8 +44,10 @@ class GpuWorkloadsTest {
   }
 
   private static long parameters(Workload workload) {
-    Module module = WorkloadNetworks.of(workload);
-    return module.parameters().stream().mapToLong(p -> p.numel()).sum();
+    try (Scope scope = Scope.open()) {
+      Module module = WorkloadNetworks.of(workload);
+      return module.parameters().stream().mapToLong(p -> p.numel()).sum();
+    }
   }
 
   /** A worker of Gradus in each precision: losses fall, and captured steps have the same. */
