@@ -1,5 +1,6 @@
 // Runs the Hopper product, mutated as HopperMutants.cmake says, and prints what is noticed: clusters that store by TMA, single
-// blocks that store by rows, also to a wide C, and operands that are prepared, with more tiles than blocks and more slices than stages.
+// blocks that store by rows, also to a wide C, and operands that are prepared, with more tiles than blocks and more slices than
+// stages.
 #include <cstdio>
 #include <cstdlib>
 
