@@ -23,6 +23,7 @@ typedef struct gr_conv {
   int64_t activation; /* gr_activation; forward only */
   int64_t precision;  /* gr_precision */
   int64_t accumulate; /* 1: the result is added to what the output holds (after the activation), 0: it replaces it */
+  int64_t wide_weights; /* whether gradW is FLOAT32 where x and gradY are of 16 bits: the sums as they are */
 } gr_conv;
 
 GR_BEGIN

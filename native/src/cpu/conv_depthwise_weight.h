@@ -66,7 +66,9 @@ class DepthwiseWeight {
 
   static int64_t elements(const Window& w) { return RowChunks(w).count * w.taps() * divide_up(w.results, L) * L; }
 
-  void run(T* grad_w, bool accumulate) const {
+  // C: the type of the result.
+  template <class C>
+  void run(C* grad_w, bool accumulate) const {
     const RowChunks chunks(w_);
     const int64_t padded = divide_up(w_.results, L) * L, size = w_.taps() * padded;
     parallel_chunks(chunks.count, [&](int64_t chunk) {
@@ -85,8 +87,8 @@ class DepthwiseWeight {
     }
     for (int64_t c = 0; c < w_.results; c++) {
       for (int64_t k = 0; k < w_.taps(); k++) {
-        T& to = grad_w[c * w_.taps() + k];
-        to = from_accumulator<T>(accumulate ? sums_[k * padded + c] + A(to_float(to)) : sums_[k * padded + c]);
+        C& to = grad_w[c * w_.taps() + k];
+        to = from_accumulator<C>(accumulate ? sums_[k * padded + c] + A(to_float(to)) : sums_[k * padded + c]);
       }
     }
   }

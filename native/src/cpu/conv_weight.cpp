@@ -53,7 +53,9 @@ class WeightProduct {
   WeightProduct(const Window& window, const T* x, const T* grad_y, A* sums)
       : window_(window), x_(x), grad_y_(grad_y), sums_(sums), plan_(window) {}
 
-  int run(T* grad_w, bool accumulate) const {
+  // C: the type of the result.
+  template <class C>
+  int run(C* grad_w, bool accumulate) const {
     std::atomic<bool> failed{false};
     parallel_chunks(plan_.chunks(), [&](int64_t chunk) {
       int64_t blocks = chunk % plan_.block_splits, rest = chunk / plan_.block_splits;
@@ -153,14 +155,15 @@ class WeightProduct {
   }
 
   // gradW [o, depth] from the sums of all splits.
-  void add_splits(T* grad_w, bool accumulate) const {
+  template <class C>
+  void add_splits(C* grad_w, bool accumulate) const {
     const int64_t depth = window_.depth(), results = window_.group_results(), across = divide_up(depth, L);
     const int64_t grain = std::max<int64_t>(1, kPackGrain / (L * L * Blocks<A>::kMost * (plan_.splits + 1)));
     parallel_for(window_.groups * plan_.blocks.count * across, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         const int64_t group = i / across / plan_.blocks.count, block = i / across % plan_.blocks.count;
         const int64_t first = plan_.blocks.first(block) * L;
-        T* to = grad_w + (group * results + first) * depth + i % across * L;
+        C* to = grad_w + (group * results + first) * depth + i % across * L;
         const A* from = sums_ + sums_of(group, block) + i % across * L * plan_.blocks.width(block) * L;
         for (int v = 0; v < plan_.blocks.width(block); v++, from += L, to += L * depth) {
           add_square(from, plan_.blocks.width(block) * L, lanes_left<A>(depth - i % across * L),
@@ -171,7 +174,8 @@ class WeightProduct {
   }
 
   // The sums over all splits of `count` elements of the window, for `lanes` channels.
-  void add_square(const A* from, int64_t pitch, int count, int lanes, T* to, bool accumulate) const {
+  template <class C>
+  void add_square(const A* from, int64_t pitch, int count, int lanes, C* to, bool accumulate) const {
     Vec<A> rows[L];
     for (int r = 0; r < L; r++) rows[r] = r < count ? load(from + r * pitch) : Vec<A>{};
     for (int64_t s = 1; s < plan_.splits; s++) {
@@ -192,9 +196,9 @@ class WeightProduct {
 };
 
 // Nothing to sum over: gradW is 0, or what it was.
-template <class T>
-int no_pixels(const Sizes& s, T* grad_w) {
-  if (!s.accumulate) memset(static_cast<void*>(grad_w), 0, size_t(s.weights()) * sizeof(T));
+template <class C>
+int no_pixels(const Sizes& s, C* grad_w) {
+  if (!s.accumulate) memset(static_cast<void*>(grad_w), 0, size_t(s.weights()) * sizeof(C));
   return GR_OK;
 }
 
@@ -204,6 +208,20 @@ A* take_sums(Scratch& scratch, const Sizes& s, const Window& w) {
   if (s.depthwise()) return scratch.take<A>(DepthwiseWeight<A>::elements(w));
   const WeightPlan<A> plan(w);
   return scratch.take<A>(plan.splits * plan.elements);
+}
+
+// C: the type of the result.
+template <class T, class C>
+int backward_weight(const Sizes& s, const T* x, const T* grad_y, C* grad_w, int64_t scratch) {
+  if (s.out_pixels() == 0) return no_pixels(s, grad_w);
+  const Window window = forward_window(s);
+  const bool accumulate = s.accumulate != 0;
+  Scratch memory(scratch);
+  auto sums = take_sums<T>(memory, s, window);
+  if (winograd_serves<T>(window)) return WinogradWeight<T>(window, x, grad_y, sums).run(grad_w, accumulate);
+  if (!s.depthwise()) return WeightProduct<T>(window, x, grad_y, sums).run(grad_w, accumulate);
+  DepthwiseWeight<T>(window, x, grad_y, sums).run(grad_w, accumulate);
+  return GR_OK;
 }
 
 }  // namespace
@@ -224,14 +242,10 @@ extern "C" int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
     using T = typename decltype(type)::type;
     if (s.weights() == 0) return int(GR_OK);
-    if (s.out_pixels() == 0) return no_pixels(s, pointer<T>(grad_w));
-    const Window window = forward_window(s);
-    Scratch memory(scratch);
-    auto sums = take_sums<T>(memory, s, window);
     auto source = pointer<const T>(x), grad = pointer<const T>(grad_y);
-    if (winograd_serves<T>(window)) return WinogradWeight<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
-    if (!s.depthwise()) return WeightProduct<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
-    DepthwiseWeight<T>(window, source, grad, sums).run(pointer<T>(grad_w), s.accumulate != 0);
-    return int(GR_OK);
+    if constexpr (sizeof(T) == 2) {
+      if (s.wide_weights != 0) return backward_weight(s, source, grad, pointer<float>(grad_w), scratch);
+    }
+    return backward_weight(s, source, grad, pointer<T>(grad_w), scratch);
   });
 }

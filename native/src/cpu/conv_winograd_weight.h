@@ -98,7 +98,9 @@ class WinogradWeight {
     return plan.splits * plan.elements;
   }
 
-  int run(T* grad_w, bool accumulate) const {
+  // C: the type of the result.
+  template <class C>
+  int run(C* grad_w, bool accumulate) const {
     std::atomic<bool> failed{false};
     parallel_chunks(plan_.splits * plan_.block_splits, [&](int64_t chunk) {
       if (!run_chunk(chunk / plan_.block_splits, chunk % plan_.block_splits)) failed = true;
@@ -144,7 +146,8 @@ class WinogradWeight {
   }
 
   // gradW [results, 3, 3, channels].
-  void transform_back(T* grad_w, bool accumulate) const {
+  template <class C>
+  void transform_back(C* grad_w, bool accumulate) const {
     const int64_t channels = window_.channels;
     for_each_vector<A>(1, window_.results, channels, [&](int64_t, int64_t result, int64_t at, int64_t width) {
       for (int64_t c = 0; c < channels; c += L) {
@@ -163,7 +166,7 @@ class WinogradWeight {
             Vec<A> g[3];
             transform_weight(t[0][u], t[1][u], t[2][u], t[3][u], g);
             for (int v = 0; v < 3; v++) {
-              T* to = grad_w + ((result + r) * 9 + 3 * u + v) * channels + c;
+              C* to = grad_w + ((result + r) * 9 + 3 * u + v) * channels + c;
               if (accumulate) g[v] += load_wide(to, L);
               store_narrow(to, g[v], L);
             }

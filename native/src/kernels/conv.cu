@@ -382,11 +382,37 @@ int backward_input_product(const Sizes& s, const Operands& a, stream_t stream) {
   });
 }
 
+// Where the products of the weights' gradient leave their sums: parts, which are added up afterwards; a wide result itself; or
+// nowhere but through the epilogue.
+template <class T>
+struct WeightSums {
+  bool parts;
+  accumulator_t<T>* partial;
+
+  WeightSums(const Sizes& s, const Operands& a, int64_t splits, int64_t scratch) : parts(has_parts(s, splits)), partial(nullptr) {
+    if (parts) {
+      partial = pointer<accumulator_t<T>>(scratch);
+    } else if (sizeof(T) == 2 && s.wide_weights) {
+      partial = pointer<accumulator_t<T>>(a.out);
+    }
+  }
+
+  static bool has_parts(const Sizes& s, int64_t splits) {
+    return splits > 1 || (sizeof(T) == 2 && s.wide_weights && s.accumulate != 0);
+  }
+};
+
 template <class T>
 int sum_splits(const Sizes& s, const Operands& a, const accumulator_t<T>* partial, int64_t splits, stream_t stream) {
   LaunchConfig config(blocks_for(s.weights(), kSupportThreads), kSupportThreads);
-  return finish(GRADUS_LAUNCH((conv_splits_kernel<T>), config.stream(stream), partial, pointer<T>(a.out), int(splits),
-                              s.weights(), s.accumulate));
+  config.stream(stream);
+  if constexpr (sizeof(T) == 2) {
+    if (s.wide_weights) {
+      return finish(GRADUS_LAUNCH((conv_splits_kernel<float>), config, partial, pointer<float>(a.out), int(splits), s.weights(),
+                                  s.accumulate));
+    }
+  }
+  return finish(GRADUS_LAUNCH((conv_splits_kernel<T>), config, partial, pointer<T>(a.out), int(splits), s.weights(), s.accumulate));
 }
 
 template <class T>
@@ -394,13 +420,14 @@ int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeomet
   MatmulPlan plan = hopper_plan(g, kMaxSplits);
   BackwardWeight<T> problem{};
   problem.x = pointer<const T>(a.in), problem.grad_y = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
-  problem.partial = plan.splits > 1 ? pointer<float>(a.scratch) : nullptr;
+  WeightSums<T> sums(s, a, plan.splits, a.scratch);
+  problem.partial = sums.partial;
   problem.window = forward_window(s);
   problem.channels = FastDivide(g.patches.channel_boxes.divisor() * 64), problem.splits = FastDivide(plan.splits);
   problem.outputs = s.o, problem.kept = s.c, problem.weights = s.weights();
   problem.vector = aligned<T>({pointer<T>(a.out)});
   int status = launch_conv_hopper(problem, g, plan, a.hopper, a.device);
-  return status != GR_OK || plan.splits == 1 ? status : sum_splits<T>(s, a, problem.partial, plan.splits, stream);
+  return status != GR_OK || !sums.parts ? status : sum_splits<T>(s, a, sums.partial, plan.splits, stream);
 }
 
 // Bytes of its parts. Whether the addresses allow it is not known yet.
@@ -408,12 +435,11 @@ int64_t hopper_split_bytes(const Sizes& s, int32_t dtype, int64_t stream) {
   HopperGeometry g = tap_geometry(s);
   if (!is_half(dtype) || hopper_processors(stream) == 0 || !hopper_takes(s, g, {})) return 0;
   int64_t splits = hopper_plan(g, kMaxSplits).splits;
-  return splits > 1 ? splits * s.weights() * 4 : 0;
+  return WeightSums<bfloat16>::has_parts(s, splits) ? splits * s.weights() * 4 : 0;
 }
 
 template <class T>
 int backward_weight_product(const Sizes& s, const Operands& a, stream_t stream) {
-  using Acc = accumulator_t<T>;
   constexpr bool kHalf = sizeof(T) == 2;
   if constexpr (kHalf) {
     HopperGeometry g = tap_geometry(s);
@@ -427,7 +453,8 @@ int backward_weight_product(const Sizes& s, const Operands& a, stream_t stream) 
   WeightPlan plan(s);
   BackwardWeight<T> problem{};
   problem.x = x.data, problem.grad_y = grad_y.data, problem.epilogue = epilogue_of<T>(s, a, false);
-  problem.partial = plan.splits > 1 ? pointer<Acc>(scratch) : nullptr;
+  WeightSums<T> sums(s, a, plan.splits, scratch);
+  problem.partial = sums.partial;
   problem.window = forward_window(s);
   problem.channels = FastDivide(channels), problem.splits = FastDivide(plan.splits);
   problem.pitch = channels * s.groups, problem.grad_pitch = outputs * s.groups;
@@ -439,7 +466,7 @@ int backward_weight_product(const Sizes& s, const Operands& a, stream_t stream) 
   if (z > kGridLimit) return GR_UNSUPPORTED;
   Access access = access_of({x.data, grad_y.data}, {channels, outputs}, kHalf && channels == 4);
   int status = launch<T>(s, problem, {s.og, columns, z, plan.tile, access, stream}, {});
-  return status != GR_OK || plan.splits == 1 ? status : sum_splits<T>(s, a, problem.partial, plan.splits, stream);
+  return status != GR_OK || !sums.parts ? status : sum_splits<T>(s, a, sums.partial, plan.splits, stream);
 }
 
 template <class T>
@@ -499,7 +526,8 @@ extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtyp
   }
   bool half = is_half(dtype);
   WeightPlan plan(s);
-  int64_t partial = plan.splits > 1 ? plan.splits * s.weights() * sum_bytes(dtype) : 0;
+  bool parts = half ? WeightSums<bfloat16>::has_parts(s, plan.splits) : plan.splits > 1;
+  int64_t partial = parts ? plan.splits * s.weights() * sum_bytes(dtype) : 0;
   int64_t portable = copy_bytes(s.in_pixels() * s.groups, s.cg, padded_image(s.cg, half)) +
                      copy_bytes(s.out_pixels() * s.groups, s.og, padded(s.og, half)) + partial;
   return std::max(portable, hopper_split_bytes(s, dtype, stream));

@@ -284,6 +284,7 @@ struct BackwardWeight {
 struct Sizes {
   int n, h, w, c, o, kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups, oh, ow;
   int relu, precision, accumulate;
+  bool wide_weights;
   int cg, og;  // channels of a group
   bool fits;
 
@@ -299,6 +300,7 @@ struct Sizes {
     dilation_h = size(s.dilation_h, 1), dilation_w = size(s.dilation_w, 1), groups = size(s.groups, 1);
     oh = size(s.oh, 0), ow = size(s.ow, 0);
     relu = s.activation == GR_ACTIVATION_RELU, precision = int(s.precision), accumulate = s.accumulate != 0;
+    wide_weights = s.wide_weights != 0;
     fits = fits && (s.activation == GR_ACTIVATION_NONE || relu != 0) && c % groups == 0 && o % groups == 0;
     if (!fits) return;
     cg = c / groups, og = o / groups;

@@ -135,21 +135,25 @@ void backward_input(Shape s, bool accumulate, int64_t skip = 0) {
   compare("backward input", s, ox.read(), expected, magnitude);
 }
 
-template <class T>
+// C: the type of gradW.
+template <class T, class C = T>
 void backward_weight(Shape s, bool accumulate, int64_t skip = 0) {
-  auto x = Array<T>::random(s.x_size(), 9), g = Array<T>::random(s.y_size(), 10), old = Array<T>::random(s.w_size(), 11);
+  auto x = Array<T>::random(s.x_size(), 9), g = Array<T>::random(s.y_size(), 10);
+  auto old = Array<C>::random(s.w_size(), 11);
   std::vector<double> expected(size_t(s.w_size())), magnitude(size_t(s.w_size()));
   s.each([&](int64_t a, int64_t b, int64_t c) {
     expected[size_t(c)] += g[a] * x[b];
     magnitude[size_t(c)] += std::fabs(g[a] * x[b]);
   });
   s.accumulate = accumulate;
+  s.wide_weights = std::is_same_v<T, C> ? 0 : 1;
   for (int64_t i = 0; accumulate && i < s.w_size(); i++) expected[size_t(i)] += old[i], magnitude[size_t(i)] += 1;
-  Operand<T> ox(x, skip), og(g, skip), ow(old, skip);
+  Operand<T> ox(x, skip), og(g, skip);
+  Operand<C> ow(old, skip);
   Scratch scratch(gr_conv2d_backward_weight_scratch(s.address(), x.dtype(), 0));
   CALL(gr_conv2d_backward_weight(ox.address(), og.address(), ow.address(), scratch.address(), scratch.bytes, s.address(),
                                  x.dtype(), 0));
-  Array<T> first = ow.read();
+  Array<C> first = ow.read();
   compare("backward weight", s, first, expected, magnitude);
   if (accumulate) return;
   CALL(gr_conv2d_backward_weight(ox.address(), og.address(), ow.address(), scratch.address(), scratch.bytes, s.address(),
@@ -163,6 +167,7 @@ void all_of(const Shape& s, bool fused, int64_t skip = 0) {
   forward<T>(s, fused, true, skip);
   backward_input<T>(s, fused, skip);
   backward_weight<T>(s, fused, skip);
+  if constexpr (sizeof(T) == 2) backward_weight<T, float>(s, !fused, skip);
 }
 
 }  // namespace test

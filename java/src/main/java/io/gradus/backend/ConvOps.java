@@ -129,7 +129,8 @@ public interface ConvOps extends Primitives {
    *
    * @param x [n, h, w, c]
    * @param gradY [n, oh, ow, o]
-   * @param gradW [o, kh, kw, c / groups]
+   * @param gradW [o, kh, kw, c / groups], of the type of x, or FLOAT32 where that has 16 bits: then
+   *     it has the sums as they are
    * @param shape sizes of the convolution
    */
   default void conv2dBackwardWeight(Buffer x, Buffer gradY, Buffer gradW, ConvShape shape) {
@@ -138,11 +139,14 @@ public interface ConvOps extends Primitives {
       return;
     }
     try (Scratch scratch = new Scratch(this)) {
-      if (gradW.dtype().isHalf()) {
-        Buffer wide = scratch.take(DType.FLOAT32, gradW.length());
+      if (x.dtype().isHalf()) {
+        boolean rounds = gradW.dtype().isHalf();
+        Buffer wide = rounds ? scratch.take(DType.FLOAT32, gradW.length()) : gradW;
         conv2dBackwardWeight(
             scratch.as(DType.FLOAT32, x), scratch.as(DType.FLOAT32, gradY), wide, shape);
-        cast(wide, gradW);
+        if (rounds) {
+          cast(wide, gradW);
+        }
         return;
       }
       PatchLayout layout = new PatchLayout(shape);

@@ -4,6 +4,7 @@ import io.gradus.backend.Activation;
 import io.gradus.backend.Buffer;
 import io.gradus.backend.ConvShape;
 import io.gradus.core.Checks;
+import io.gradus.core.DType;
 import io.gradus.core.Shape;
 import org.jspecify.annotations.Nullable;
 
@@ -52,18 +53,17 @@ public final class Conv {
       return s.keep(
           convolve(
               Precision.product(x),
-              Precision.product(weight),
+              Precision.weight(weight),
               bias == null ? null : Precision.product(bias),
               options));
     }
   }
 
   private static Tensor convolve(
-      Tensor x, Tensor weight, @Nullable Tensor bias, Conv2dOptions options) {
-    ConvShape shape = check(x, weight, bias, options);
-    return bias == null
-        ? new Conv2d(shape).apply(x, weight)
-        : new Conv2d(shape).apply(x, weight, bias);
+      Tensor x, Tensor parameter, @Nullable Tensor bias, Conv2dOptions options) {
+    Tensor weight = Precision.product(parameter.detach());
+    Conv2d convolution = new Conv2d(check(x, weight, bias, options), false, weight);
+    return bias == null ? convolution.apply(x, parameter) : convolution.apply(x, parameter, bias);
   }
 
   /**
@@ -112,15 +112,16 @@ public final class Conv {
       @Nullable Tensor residual) {
     try (Scope s = Scope.open()) {
       Tensor image = Precision.product(x);
-      Tensor kernel = Precision.product(weight);
+      Tensor parameter = Precision.weight(weight);
+      Tensor kernel = Precision.product(parameter.detach());
       Tensor offset = bias == null ? null : Precision.product(bias);
       ConvShape shape = check(image, kernel, offset, options);
       boolean counts = (long) shape.n() * shape.oh() * shape.ow() > 1;
-      Conv2d convolution = new Conv2d(shape, counts);
+      Conv2d convolution = new Conv2d(shape, counts, kernel);
       Tensor[] results =
           offset == null
-              ? convolution.applyAll(image, kernel)
-              : convolution.applyAll(image, kernel, offset);
+              ? convolution.applyAll(image, parameter)
+              : convolution.applyAll(image, parameter, offset);
       return s.keep(
           Norm.batchNorm(
               results[0],
@@ -358,31 +359,46 @@ public final class Conv {
 
   /**
    * y(x, w) + bias. It and the two below are one trilinear form, so each is the others' gradient.
+   * The weight that it is applied to may be the FLOAT32 one of which a rounded copy is multiplied:
+   * its gradient is FLOAT32 then, of sums that are not rounded.
    */
   private static final class Conv2d extends Function {
     private final ConvShape shape;
     private final boolean withStatistics;
+    private @Nullable Tensor multiplied;
+    private boolean rounds;
 
     Conv2d(ConvShape shape) {
-      this(shape, false);
+      super("conv2d");
+      this.shape = shape;
+      this.withStatistics = false;
     }
 
     /**
      * With statistics of y as a second result, for batch normalisation: no gradient flows there.
+     *
+     * @param weight to multiply with, of the type of x
      */
-    Conv2d(ConvShape shape, boolean withStatistics) {
+    Conv2d(ConvShape shape, boolean withStatistics, Tensor weight) {
       super("conv2d");
       this.shape = shape;
       this.withStatistics = withStatistics;
+      this.multiplied = weight;
     }
 
     @Override
     protected Tensor[] forward(Tensor... in) {
       Tensor x = in[0].contiguous();
-      Tensor w = in[1].contiguous();
+      Tensor weight = multiplied == null ? in[1] : multiplied;
+      Tensor w = weight.contiguous();
+      rounds = w.dtype() != in[1].dtype();
+      multiplied = null;
       Buffer bias = in.length > 2 ? in[2].contiguous().buffer() : null;
       Tensor y = Tensor.empty(x.backend(), x.dtype(), outputShape(shape));
       save(in[0], in[1]);
+      if (rounds) {
+        save(w);
+      }
       if (!withStatistics) {
         x.backend().conv2dForward(x.buffer(), w.buffer(), bias, y.buffer(), shape);
         return new Tensor[] {y};
@@ -403,7 +419,9 @@ public final class Conv {
         return out;
       }
       if (needsGrad(0)) {
-        out[0] = new Conv2dBackwardInput("conv2dBackwardInput", shape).apply(g, saved(1));
+        boolean isGraph = GradMode.isEnabled();
+        Tensor w = rounds && !isGraph ? saved(2) : saved(1).to(g.dtype());
+        out[0] = new Conv2dBackwardInput("conv2dBackwardInput", shape).apply(g, w);
       }
       if (needsGrad(1)) {
         out[1] = gradWeight(saved(0), g);
@@ -415,10 +433,11 @@ public final class Conv {
     }
 
     private Tensor gradWeight(Tensor x, Tensor gradY) {
+      DType type = rounds ? DType.FLOAT32 : x.dtype();
       if (GradMode.isEnabled()) {
-        return new Conv2dBackwardWeight(shape).apply(x, gradY);
+        return new Conv2dBackwardWeight(shape).apply(x.to(type), gradY.to(type));
       }
-      Tensor gradW = emptyGradient(1, x.backend(), x.dtype(), weightShape(shape));
+      Tensor gradW = emptyGradient(1, x.backend(), type, weightShape(shape));
       x.backend()
           .conv2dBackwardWeight(
               x.contiguous().buffer(), gradY.contiguous().buffer(), gradW.buffer(), shape);

@@ -65,7 +65,7 @@ public final class Linear {
       return s.keep(
           affine(
               Precision.product(x),
-              weight.dtype() == DType.FLOAT32 ? weight : Precision.product(weight),
+              Precision.weight(weight),
               bias == null ? null : Precision.product(bias),
               activation));
     }
@@ -73,7 +73,6 @@ public final class Linear {
 
   private static Tensor affine(
       Tensor x, Tensor parameter, @Nullable Tensor bias, Activation activation) {
-    // The graph has the FLOAT32 parameter, not its rounded copy: its gradient need not be rounded.
     Tensor weight = Precision.product(parameter.detach());
     Checks.shape(
         weight.rank() == 2,

@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  *
  * <p>FLOAT64 and integers are never changed. Parameters stay FLOAT32: what an operation takes is a
- * rounded copy, made at every use, and their gradients come out in FLOAT32; those of {@code
- * linear}'s weights are the products' sums as they are, never rounded to 16 bits. An operation's
+ * rounded copy, made at every use, and their gradients come out in FLOAT32; those of the weights of
+ * {@code linear} and {@code conv2d} are sums that nobody rounded to 16 bits. An operation's
  * backward computes in the types of its forward, inside the guard or not; a {@link Function}
  * decides about types itself, so inside its forward and backward the policy is off.
  *
@@ -101,6 +101,14 @@ public enum Precision {
   /** An operand of a product. */
   static Tensor product(Tensor x) {
     return x.to(product(x.dtype()));
+  }
+
+  /**
+   * A weight of a product as the graph has it: FLOAT32 stays, and {@link #product} of it is
+   * multiplied, so that its gradient need not be rounded.
+   */
+  static Tensor weight(Tensor x) {
+    return x.dtype() == DType.FLOAT32 ? x : product(x);
   }
 
   /** An operand of what is sensitive to rounding. */

@@ -13,6 +13,7 @@ import io.gradus.core.DeviceInfo;
 import io.gradus.core.Shape;
 import io.gradus.optim.SGD;
 import io.gradus.testing.TestDevices;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.UnaryOperator;
@@ -173,6 +174,53 @@ class WeightGradientTest {
     @Override
     protected @Nullable Tensor[] backward(@Nullable Tensor... grads) {
       throw new IllegalStateException("on purpose");
+    }
+  }
+
+  /** x [2, size, size, channels], weights [outputs, kernel, kernel, channels / groups]. */
+  private record Case(int size, int channels, int outputs, int kernel, Conv2dOptions options) {
+    Tensor gradient(Device device, DType type) {
+      Tensor x = numbers(device, type, 1, 2, size, size, channels);
+      Tensor w = numbers(device, type, 2, outputs, kernel, kernel, channels / options.groups());
+      Tensor weight = w.detach().requiresGrad(true);
+      Tensor y = Conv.conv2d(x, weight, null, options);
+      y.mul(numbers(device, type, 3, y.shape().dims())).sum().backward();
+      Tensor grad = weight.grad();
+      assertNotNull(grad);
+      return grad;
+    }
+
+    private static Tensor numbers(Device device, DType type, int seed, long... dims) {
+      double[] values = Layer.numbers(new Random(seed), (int) Shape.of(dims).numel());
+      return Tensor.of(values).to(device).to(type).reshape(dims);
+    }
+  }
+
+  private static final Case[] CASES = {
+    new Case(1, 1, 1, 1, Conv2dOptions.of(1, 0)),
+    new Case(7, 3, 5, 3, Conv2dOptions.of(2, 1)),
+    new Case(6, 4, 6, 1, Conv2dOptions.of(1, 0)),
+    new Case(6, 16, 17, 3, Conv2dOptions.of(1, 1)),
+    new Case(5, 8, 8, 3, Conv2dOptions.of(1, 1).withGroups(8)),
+    new Case(5, 6, 4, 2, Conv2dOptions.of(1, 0).withGroups(2))
+  };
+
+  @ParameterizedTest
+  @MethodSource("devices")
+  void thoseOfConvolutionsAreNotRounded(Device device) {
+    for (Precision precision : HALVES) {
+      for (Case each : CASES) {
+        try (Scope s = Scope.open()) {
+          double[] want = each.gradient(Device.reference(), DType.FLOAT64).toDoubles();
+          Tensor got;
+          try (Precision.Guard g = precision.use()) {
+            got = each.gradient(device, DType.FLOAT32);
+          }
+          assertEquals(DType.FLOAT32, got.dtype());
+          double most = Arrays.stream(want).map(Math::abs).max().orElseThrow();
+          assertArrayEquals(want, got.toDoubles(), 1e-5 * most, each + " " + precision);
+        }
+      }
     }
   }
 

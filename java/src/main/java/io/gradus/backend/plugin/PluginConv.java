@@ -75,8 +75,9 @@ interface PluginConv extends PluginCalls, ConvOps {
   default void conv2dBackwardWeight(Buffer x, Buffer gradY, Buffer gradW, ConvShape shape) {
     Call c = call();
     int type = Call.type(x);
+    boolean wide = gradW.dtype() != x.dtype();
     try (Room room =
-        room(Native.gr_conv2d_backward_weight_scratch(struct(c, shape), type, stream()))) {
+        room(Native.gr_conv2d_backward_weight_scratch(struct(c, shape, wide), type, stream()))) {
       if (!c.ran(
           Native.gr_conv2d_backward_weight(
               c.at(x),
@@ -84,7 +85,7 @@ interface PluginConv extends PluginCalls, ConvOps {
               c.at(gradW),
               room.address(),
               room.bytes(),
-              struct(c, shape),
+              struct(c, shape, wide),
               type,
               stream()))) {
         ConvOps.super.conv2dBackwardWeight(x, gradY, gradW, shape);
@@ -94,6 +95,10 @@ interface PluginConv extends PluginCalls, ConvOps {
 
   /** A gr_conv without epilogue. */
   private static long struct(Call c, ConvShape s) {
+    return struct(c, s, false);
+  }
+
+  private static long struct(Call c, ConvShape s, boolean wideWeights) {
     return c.struct()
         .put((long) s.n())
         .put((long) s.h())
@@ -114,6 +119,7 @@ interface PluginConv extends PluginCalls, ConvOps {
         .skip(1)
         .put((long) Call.code(ProductPrecision.current()))
         .skip(1)
+        .put(wideWeights)
         .address();
   }
 }

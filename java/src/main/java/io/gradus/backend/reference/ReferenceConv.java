@@ -38,7 +38,7 @@ interface ReferenceConv extends ConvOps {
 
   @Override
   default void conv2dBackwardWeight(Buffer x, Buffer gradY, Buffer gradW, ConvShape shape) {
-    if (gradW.dtype() != DType.FLOAT32 || gradY.length() == 0) {
+    if (x.dtype() != DType.FLOAT32 || gradY.length() == 0) {
       ConvOps.super.conv2dBackwardWeight(x, gradY, gradW, shape);
       return;
     }
