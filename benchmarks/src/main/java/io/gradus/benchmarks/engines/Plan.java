@@ -11,7 +11,9 @@ package io.gradus.benchmarks.engines;
  */
 record Plan(int rounds, double roundS, double warmUpS, int patienceS, double tolerance) {
   static final Plan FULL = new Plan(7, 3, 10, 300, Result.TOLERANCE);
-  static final Plan QUICK = new Plan(3, 0.5, 1, 120, Result.TOLERANCE);
+
+  /** Virtual machines compile the step of a small network in the first seconds. */
+  static final Plan QUICK = new Plan(3, 0.5, 3, 120, Result.TOLERANCE);
 
   Plan withRounds(int n) {
     return new Plan(n, roundS, warmUpS, patienceS, tolerance);
