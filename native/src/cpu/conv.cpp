@@ -67,7 +67,7 @@ int forward(const Sizes& s, const ForwardOperands& a, int64_t memory) {
   }
   pack_channels(bias, s.groups, s.og, parts.bias);
   if (winograd_serves<T>(window)) {
-    transform_forward_kernels(w, s.c, s.o, parts.weights);
+    transform_forward_kernels(w, window, parts.weights);
     const int status = WinogradProduct<T>{window, x, parts.weights, parts.bias, output}.run(partial);
     if (status != GR_OK || partial == nullptr) return status;
     const WinogradPlan<A> plan(window);
@@ -96,7 +96,7 @@ int backward_input(const Sizes& s, int64_t grad_y, int64_t weights, int64_t grad
       if (c.window.pixels() == 0) continue;
       int status;
       if (winograd_serves<T>(c.window)) {
-        transform_backward_kernels(w, s.o, s.c, parts.weights);
+        transform_backward_kernels(w, c.window, parts.weights);
         status = WinogradProduct<T>{c.window, source, parts.weights, parts.bias, output}.run(nullptr);
       } else if (s.depthwise()) {
         pack_depthwise(w, s.c, s.taps(), c.window.taps(), parts.weights, [&](int64_t k) { return c.tap(s, k); });

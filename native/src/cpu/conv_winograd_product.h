@@ -47,7 +47,7 @@ struct WinogradPlan {
   int64_t begin(int64_t chunk) const { return std::min(chunk * chunk_bands * band, grid.count()); }
   int64_t pixels(int64_t chunk) const { return grid.pixels(begin(chunk), begin(chunk + 1)); }
 
-  static int64_t weights(const Window& w) { return kPositions * w.channels * w.results; }
+  static int64_t weights(const Window& w) { return kPositions * weight_pitch<A>(w); }
 };
 
 template <class T>
@@ -85,8 +85,8 @@ struct WinogradProduct {
       tile_pitch = plan.band * w.channels + 2 * L, sum_pitch = plan.band * plan.slice + 2 * L;
       tiles = workspace<TileMemory, A>(kPositions * tile_pitch);
       sums = workspace<SumMemory, A>(kPositions * sum_pitch);
-      pixels = workspace<PixelMemory, A>(4 * plan.band * plan.slice);
-      places = workspace<PlaceMemory, int64_t>(4 * plan.band);
+      pixels = workspace<PixelMemory, A>(kTileResults * plan.band * plan.slice);
+      places = workspace<PlaceMemory, int64_t>(kTileResults * plan.band);
     }
     bool complete() const { return tiles != nullptr && sums != nullptr && pixels != nullptr && places != nullptr; }
   };
@@ -118,7 +118,7 @@ struct WinogradProduct {
                 int64_t channels) const {
     const int64_t depth = window.channels, channel = plan.blocks.first(begin) * L;
     for (int p = 0; p < kPositions; p++) {
-      const A* kernels = weights + p * depth * window.results;
+      const A* kernels = weights + p * weight_pitch<A>(window);
       for (int64_t b = begin; b < end; b++) {
         const int64_t first = plan.blocks.first(b) * L;
         multiply_position<A>(tiles, depth, plan.blocks.width(b), memory.tiles + p * memory.tile_pitch, depth, false,
@@ -134,53 +134,57 @@ struct WinogradProduct {
                          bool plain) const {
     int64_t count = 0;
     grid.for_runs(begin, end, [&](int64_t image, int64_t tile_row, int64_t tile_column, int64_t run, int64_t before) {
+      const int64_t row = kTile * tile_row, rows = std::min<int64_t>(kTile, window.rows - row);
       for (int64_t tile = 0; tile < run; tile++) {
-        const int64_t row = 2 * tile_row, column = 2 * (tile_column + tile);
+        const int64_t column = kTile * (tile_column + tile), columns = std::min<int64_t>(kTile, window.columns - column);
         const int64_t place = ((image * window.rows + row) * window.columns + column) * window.results;
-        const int64_t steps[4] = {0, window.results, window.columns * window.results, (window.columns + 1) * window.results};
-        const bool below = row + 1 < window.rows, beside = column + 1 < window.columns;
-        const bool there[4] = {true, beside, below, below && beside};
         const A* sums = memory.sums + (before + tile) * channels;
+        const A* add = bias + channel;
         if (plain) {
-          for (int64_t c = 0; c < channels; c += L) {
-            Vec<A> y[4];
-            results_of(sums + c, memory.sum_pitch, load(bias + channel + c), y);
-            for (int k = 0; k < 4; k++) {
-              if (output.relu) y[k] = max(Vec<A>{}, y[k]);  // NaN stays
-              if (there[k]) store_narrow(output.y + place + steps[k] + channel + c, y[k], L);
-            }
-          }
+          T* y = output.y + place + channel;
+          results_of(sums, memory.sum_pitch, channels, add, rows, columns, [&](int64_t i, int64_t j, int64_t c, Vec<A> result) {
+            if (output.relu) result = max(Vec<A>{}, result);  // NaN stays
+            store_narrow(y + (i * window.columns + j) * window.results + c, result, L);
+          });
           continue;
         }
-        int64_t at[4];
-        for (int k = 0; k < 4; k++) {
-          at[k] = count * channels;
-          if (there[k]) memory.places[count++] = place + steps[k];
-        }
-        for (int64_t c = 0; c < channels; c += L) {
-          Vec<A> y[4];
-          results_of(sums + c, memory.sum_pitch, load(bias + channel + c), y);
-          for (int k = 0; k < 4; k++) {
-            if (there[k]) store(memory.pixels + at[k] + c, y[k]);
-          }
+        A* pixels = memory.pixels + count * channels;
+        results_of(sums, memory.sum_pitch, channels, add, rows, columns, [&](int64_t i, int64_t j, int64_t c, Vec<A> result) {
+          store(pixels + (i * columns + j) * channels + c, result);
+        });
+        for (int64_t i = 0; i < rows; i++) {
+          for (int64_t j = 0; j < columns; j++) memory.places[count++] = place + (i * window.columns + j) * window.results;
         }
       }
     });
     return count;
   }
 
-  static GRADUS_INLINE void results_of(const A* sums, int64_t pitch, Vec<A> bias, Vec<A> (&y)[4]) {
-    Vec<A> t[4][2];
+  // f(row, column, channel, results) for the rows and columns that a tile has.
+  template <class F>
+  static GRADUS_INLINE void results_of(const A* sums, int64_t pitch, int64_t channels, const A* bias, int64_t rows, int64_t columns,
+                                       F&& f) {
+    for (int64_t c = 0; c < channels; c += L) {
+      Vec<A> down[kEdge][kTile];
+#pragma GCC unroll 6
+      for (int j = 0; j < kEdge; j++) {
+        Vec<A> m[kEdge];
+#pragma GCC unroll 6
+        for (int i = 0; i < kEdge; i++) m[i] = load(sums + (kEdge * i + j) * pitch + c);
+        transform_result(m, down[j]);
+      }
+      const Vec<A> add = load(bias + c);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-      transform_result(load(sums + j * pitch), load(sums + (4 + j) * pitch), load(sums + (8 + j) * pitch),
-                       load(sums + (12 + j) * pitch), t[j]);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; i++) {
-      Vec<A> row[2];
-      transform_result(t[0][i], t[1][i], t[2][i], t[3][i], row);
-      y[2 * i] = row[0] + bias, y[2 * i + 1] = row[1] + bias;
+      for (int i = 0; i < kTile; i++) {
+        if (i >= rows) break;
+        const Vec<A> m[kEdge] = {down[0][i], down[1][i], down[2][i], down[3][i], down[4][i], down[5][i]};
+        Vec<A> y[kTile];
+        transform_result(m, y);
+#pragma GCC unroll 4
+        for (int j = 0; j < kTile; j++) {
+          if (j < columns) f(i, j, c, y[j] + add);
+        }
+      }
     }
   }
 };

@@ -1,5 +1,5 @@
-// The product backward to the weights by Winograd's algorithm: the kernel of 3 x 3 is the result of filtering a tile of 4 x 4
-// pixels of x with the 2 x 2 of gradY that belong to it, F(3 x 3, 2 x 2), so that x is transformed as it is forward (conv_winograd.h).
+// The product backward to the weights by Winograd's algorithm: the kernel of 3 x 3 is the result of filtering a tile of 6 x 6
+// pixels of x with the 4 x 4 of gradY that belong to it, F(3 x 3, 4 x 4), so that x is transformed as it is forward (conv_winograd.h).
 // Products are summed over all tiles before they are transformed back. Chunks take some bands of tiles and some channels; each
 // leaves sums of its own, which are added in rising order of tiles.
 #pragma once
@@ -11,8 +11,9 @@
 
 namespace gradus::cpu::conv {
 
-constexpr int64_t kWinogradSplitTiles = 192;          // that sums of their own have at least
+constexpr int64_t kWinogradSplitTiles = 64;           // that sums of their own have at least
 constexpr int64_t kWinogradSplits = 16;               // wanted, for all threads to have some
+constexpr int64_t kWinogradBlockChunks = 8;           // wanted where that takes blocks of channels, each of which transforms x anew
 constexpr int64_t kWinogradSplitElements = 1 << 22;   // of all sums, at most
 
 // How the product is cut: by the sizes alone.
@@ -25,30 +26,52 @@ struct WinogradWeightPlan {
   int64_t block_splits;        // of the blocks of channels of gradY
   int64_t elements;            // of the sums of a split: [position][block][channels of x][vectors]
 
-  explicit WinogradWeightPlan(const Window& w) : grid(w), blocks(w.results), elements(kPositions * w.channels * w.results) {
+  explicit WinogradWeightPlan(const Window& w) : grid(w), blocks(w.results), elements(kPositions * weight_pitch<A>(w)) {
     const int64_t tiles = grid.count();
-    band = std::max<int64_t>(16, std::min(kBandElements / (kPositions * (w.channels + w.results)), kBandTiles));
+    band = std::max(kFewestBandTiles, std::min(kBandElements / (kPositions * (w.channels + w.results)), kMostBandTiles));
     splits = std::max<int64_t>(1, std::min({tiles / kWinogradSplitTiles, kWinogradSplits, kWinogradSplitElements / elements}));
     split = divide_up(divide_up(tiles, splits), band) * band;
     splits = divide_up(tiles, split);
-    block_splits = std::max<int64_t>(1, std::min(kWinogradSplits / splits, blocks.count));
+    block_splits = std::max<int64_t>(1, std::min(kWinogradBlockChunks / splits, blocks.count));
   }
 
  private:
-  static constexpr int64_t kBandElements = 1 << 16;  // of transformed tiles of x and gradY
-  static constexpr int64_t kBandTiles = 128;
+  static constexpr int64_t kBandElements = 1 << 17;  // of transformed tiles of x and gradY
+  static constexpr int64_t kFewestBandTiles = 32, kMostBandTiles = 128;  // with few, sums come and go for little work
 };
 
-// One dimension of the transform of gradY; the halves that it lacks are in that of the results.
+// One dimension of the transform of gradY: that of the results, transposed.
 template <class V>
-GRADUS_INLINE void transform_gradient(V g0, V g1, V (&z)[4]) {
-  z[0] = g0, z[1] = g0 + g1, z[2] = g0 - g1, z[3] = g1;
+GRADUS_INLINE void transform_gradient(const V (&g)[kTile], V (&z)[kEdge]) {
+  z[0] = g[0], z[5] = g[3];
+  const V even_p = add_times(g[0], kP2, g[2]), odd_p = add_times(g[1] * kP, kP3, g[3]);
+  z[1] = even_p + odd_p, z[2] = even_p - odd_p;
+  const V even_q = add_times(g[0], kQ2, g[2]), odd_q = add_times(g[1] * kQ, kQ3, g[3]);
+  z[3] = even_q + odd_q, z[4] = even_q - odd_q;
 }
-// One dimension of the sums' way back to the kernel.
+// One dimension of the sums' way back to the kernel: that of kernels, transposed.
 template <class V>
-GRADUS_INLINE void transform_weight(V m0, V m1, V m2, V m3, V (&g)[3]) {
-  V even = (m1 + m2) * 0.5f;
-  g[0] = m0 + even, g[1] = (m1 - m2) * 0.5f, g[2] = even - m3;
+GRADUS_INLINE void transform_weight(const V (&m)[kEdge], V (&g)[3]) {
+  const V even_p = (m[1] + m[2]) * kOfP, even_q = (m[3] + m[4]) * kOfQ;
+  g[0] = add_times(even_p + even_q, kOf0, m[0]);
+  g[1] = add_times((m[3] - m[4]) * (kQ * kOfQ), kP * kOfP, m[1] - m[2]);
+  g[2] = add_times(add_times(m[5], kQ2, even_q), kP2, even_p);
+}
+
+// Sums of the positions to the 3 x 3 of a kernel.
+template <class V>
+GRADUS_INLINE void transform_weights(const V (&m)[kPositions], V (&g)[9]) {
+  V t[kEdge][3];
+  for (int j = 0; j < kEdge; j++) {
+    const V column[kEdge] = {m[j], m[kEdge + j], m[2 * kEdge + j], m[3 * kEdge + j], m[4 * kEdge + j], m[5 * kEdge + j]};
+    transform_weight(column, t[j]);
+  }
+  for (int u = 0; u < 3; u++) {
+    const V row[kEdge] = {t[0][u], t[1][u], t[2][u], t[3][u], t[4][u], t[5][u]};
+    V line[3];
+    transform_weight(row, line);
+    for (int v = 0; v < 3; v++) g[3 * u + v] = line[v];
+  }
 }
 
 // Some channels of gradY under the tiles of a range: position p of tile t at to[p * pitch + t * channels].
@@ -59,24 +82,29 @@ void transform_gradients(const TileGrid& grid, const T* grad_y, int64_t begin, i
   constexpr int L = lanes_of<A>;
   const Window& w = grid.window;
   grid.for_runs(begin, end, [&](int64_t image, int64_t tile_row, int64_t tile_column, int64_t run, int64_t before) {
+    const int64_t row = kTile * tile_row, rows = w.rows - row;
     for (int64_t tile = 0; tile < run; tile++) {
-      const int64_t row = 2 * tile_row, column = 2 * (tile_column + tile);
+      const int64_t column = kTile * (tile_column + tile), columns = w.columns - column;
       const T* from = grad_y + ((image * w.rows + row) * w.columns + column) * w.results + channel;
-      const bool below = row + 1 < w.rows, beside = column + 1 < w.columns;
       A* out = to + (before + tile) * channels;
       for (int64_t c = 0; c < channels; c += L) {
-        const Vec<A> zero{}, g00 = load_wide(from + c, L), g01 = beside ? load_wide(from + w.results + c, L) : zero;
-        const T* next = from + w.columns * w.results + c;
-        const Vec<A> g10 = below ? load_wide(next, L) : zero, g11 = below && beside ? load_wide(next + w.results, L) : zero;
-        Vec<A> left[4], right[4];
-        transform_gradient(g00, g10, left);
-        transform_gradient(g01, g11, right);
+        Vec<A> down[kTile][kEdge];
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-          Vec<A> z[4];
-          transform_gradient(left[i], right[i], z);
+        for (int j = 0; j < kTile; j++) {
+          Vec<A> g[kTile];
 #pragma GCC unroll 4
-          for (int j = 0; j < 4; j++) store(out + (4 * i + j) * pitch + c, z[j]);
+          for (int i = 0; i < kTile; i++) {
+            g[i] = i < rows && j < columns ? load_wide(from + (i * w.columns + j) * w.results + c, L) : Vec<A>{};
+          }
+          transform_gradient(g, down[j]);
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < kEdge; i++) {
+          const Vec<A> g[kTile] = {down[0][i], down[1][i], down[2][i], down[3][i]};
+          Vec<A> z[kEdge];
+          transform_gradient(g, z);
+#pragma GCC unroll 6
+          for (int j = 0; j < kEdge; j++) store(out + (kEdge * i + j) * pitch + c, z[j]);
         }
       }
     }
@@ -142,7 +170,7 @@ class WinogradWeight {
   }
 
   A* sums_of(int64_t split, int64_t position) const {
-    return sums_ + split * plan_.elements + position * window_.channels * window_.results;
+    return sums_ + split * plan_.elements + position * weight_pitch<A>(window_);
   }
 
   // gradW [results, 3, 3, channels].
@@ -151,25 +179,23 @@ class WinogradWeight {
     const int64_t channels = window_.channels;
     for_each_vector<A>(1, window_.results, channels, [&](int64_t, int64_t result, int64_t at, int64_t width) {
       for (int64_t c = 0; c < channels; c += L) {
-        Vec<A> m[kPositions][L];
-        for (int p = 0; p < kPositions; p++) {
-          for (int r = 0; r < L; r++) m[p][r] = load(sums_of(0, p) + at + (c + r) * width);
-          for (int64_t s = 1; s < plan_.splits; s++) {
-            for (int r = 0; r < L; r++) m[p][r] += load(sums_of(s, p) + at + (c + r) * width);
-          }
-          transpose<A>(m[p]);
-        }
+        Vec<A> g[9][L];
         for (int r = 0; r < L; r++) {
-          Vec<A> t[4][3];
-          for (int j = 0; j < 4; j++) transform_weight(m[j][r], m[4 + j][r], m[8 + j][r], m[12 + j][r], t[j]);
-          for (int u = 0; u < 3; u++) {
-            Vec<A> g[3];
-            transform_weight(t[0][u], t[1][u], t[2][u], t[3][u], g);
-            for (int v = 0; v < 3; v++) {
-              C* to = grad_w + ((result + r) * 9 + 3 * u + v) * channels + c;
-              if (accumulate) g[v] += load_wide(to, L);
-              store_narrow(to, g[v], L);
-            }
+          Vec<A> m[kPositions];
+          for (int p = 0; p < kPositions; p++) {
+            m[p] = load(sums_of(0, p) + at + (c + r) * width);
+            for (int64_t s = 1; s < plan_.splits; s++) m[p] += load(sums_of(s, p) + at + (c + r) * width);
+          }
+          Vec<A> one[9];
+          transform_weights(m, one);
+          for (int k = 0; k < 9; k++) g[k][r] = one[k];
+        }
+        for (int k = 0; k < 9; k++) {
+          transpose<A>(g[k]);
+          for (int r = 0; r < L; r++) {
+            C* to = grad_w + ((result + r) * 9 + k) * channels + c;
+            if (accumulate) g[k][r] += load_wide(to, L);
+            store_narrow(to, g[k][r], L);
           }
         }
       }
