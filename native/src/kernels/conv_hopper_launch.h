@@ -1,0 +1,71 @@
+// Launchers of the products on Hopper's tensor cores (conv_hopper.h), where hopper_takes them.
+#pragma once
+
+#include "kernels/conv_call.h"
+#include "kernels/conv_hopper_plan.h"
+
+namespace gradus::conv {
+
+inline bool is_half(int32_t dtype) { return dtype == GR_BFLOAT16 || dtype == GR_FLOAT16; }
+
+inline bool on_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g) {
+  return a.hopper > 0 && hopper_takes(s, g, {pointer<const void>(a.in), pointer<const void>(a.other)});
+}
+
+// A result without gaps that TMA can write, with bias and activation at most.
+template <class T>
+bool written_by_tma(const Epilogue<T>& epilogue) {
+  return epilogue.residual == nullptr && !epilogue.accumulate && is_aligned(epilogue.result, 16);
+}
+
+template <class T>
+int forward_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+  constexpr int64_t kPartRows = 64;  // of the statistics
+  Forward<T> problem{};
+  problem.x = pointer<const T>(a.in), problem.w = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, true);
+  problem.window = forward_window(s), problem.outputs = problem.out_pitch = s.o;
+  problem.vector = aligned<T>({pointer<T>(a.out), pointer<T>(a.residual)});
+  PartialStatistics<float> statistics{a.statistics != 0 ? pointer<float>(a.scratch) : nullptr, s.o};
+  bool by_tma = a.statistics == 0 && written_by_tma(problem.epilogue);
+  int status = launch_conv_hopper(problem, g, hopper_plan(g, 1), statistics, by_tma, a.hopper, a.device);
+  if (status != GR_OK || a.statistics == 0) return status;
+  return merge_statistics(statistics.partial, pointer<float>(a.statistics), divide_up(s.out_pixels(), kPartRows), kPartRows,
+                          s.out_pixels(), s.o, stream);
+}
+
+// One residue class.
+template <class T>
+int backward_input_hopper(const Sizes& s, const Operands& a, const Window& window, const HopperGeometry& g) {
+  BackwardInput<T> problem{};
+  problem.grad_y = pointer<const T>(a.in), problem.w = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
+  problem.window[0] = window;
+  problem.channels = problem.kept = problem.out_pitch = s.c, problem.present = s.o;
+  problem.vector = aligned<T>({pointer<T>(a.out)});
+  bool by_tma = s.stride_h == 1 && s.stride_w == 1 && written_by_tma(problem.epilogue);
+  return launch_conv_hopper(problem, g, hopper_plan(g, 1), by_tma, a.hopper, a.device);
+}
+
+template <class T>
+int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+  MatmulPlan plan = hopper_plan(g, kMaxSplits);
+  BackwardWeight<T> problem{};
+  problem.x = pointer<const T>(a.in), problem.grad_y = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
+  WeightSums<T> sums(s, a, plan.splits, a.scratch);
+  problem.partial = sums.partial;
+  problem.window = forward_window(s);
+  problem.channels = FastDivide(g.patches.channel_boxes.divisor() * 64), problem.splits = FastDivide(plan.splits);
+  problem.outputs = s.o, problem.kept = s.c, problem.weights = s.weights();
+  problem.vector = aligned<T>({pointer<T>(a.out)});
+  int status = launch_conv_hopper(problem, g, plan, a.hopper, a.device);
+  return status != GR_OK || !sums.parts ? status : sum_splits<T>(s, a, sums.partial, plan.splits, stream);
+}
+
+// Bytes of its parts. Whether the addresses allow it is not known yet.
+inline int64_t hopper_split_bytes(const Sizes& s, int32_t dtype, int64_t stream) {
+  HopperGeometry g = tap_geometry(s);
+  if (!is_half(dtype) || hopper_processors(stream) == 0 || !hopper_takes(s, g, {})) return 0;
+  int64_t splits = hopper_plan(g, kMaxSplits).splits;
+  return WeightSums<bfloat16>::has_parts(s, splits) ? splits * s.weights() * 4 : 0;
+}
+
+}  // namespace gradus::conv
