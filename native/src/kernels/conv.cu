@@ -2,8 +2,8 @@
 //
 // Depthwise problems go the direct way (conv_depthwise.h). All others are implicit matrix products (conv_geometry.h) on the
 // pipeline of device/mma_pipeline.h (conv_product.h): of 16-bit numbers (conv_half.cu), of float32 on tensor cores
-// (conv_tf32.cu), of float32 and float64 exactly (conv_simt.cu). On devices of capability 9.0 those of 16-bit numbers are fed by
-// TMA and computed by wgmma where it can read the operands (conv_hopper.h, conv_hopper_plan.h). Each way has its launchers in a
+// (conv_tf32.cu), of float32 and float64 exactly (conv_simt.cu). On devices of capability 9.0 those on tensor cores are fed by TMA
+// and computed by wgmma where it can read the operands (conv_hopper.h, conv_hopper_plan.h). Each way has its launchers in a
 // header of its own: conv_depthwise_launch.h, conv_product_launch.h, conv_hopper_launch.h; conv_call.h is what they share.
 //
 // Memory traffic: each operand once per tile of the other, most of it from the second-level cache, the result once. A sum runs over
@@ -45,12 +45,13 @@ extern "C" int64_t gr_conv2d_forward_scratch(int64_t shape, int32_t dtype, int64
   return copy_bytes(s.in_pixels() * s.groups, s.cg, channels) + copy_bytes(int64_t(s.o) * s.taps(), s.cg, channels) + statistics;
 }
 
-extern "C" int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype, int64_t) {
+extern "C" int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype, int64_t stream) {
   Sizes s(*pointer<const gr_conv>(shape));
   if (!s.fits || is_depthwise(s)) return 0;
   bool half = is_half(dtype);
-  return copy_bytes(s.out_pixels() * s.groups, s.og, padded(s.og, half)) +
-         copy_bytes(int64_t(s.o) * s.taps(), s.cg, padded(s.cg, half));
+  int64_t copies = copy_bytes(s.out_pixels() * s.groups, s.og, padded(s.og, half)) +
+                   copy_bytes(int64_t(s.o) * s.taps(), s.cg, padded(s.cg, half));
+  return std::max(copies, transposed_bytes(s, dtype, stream));
 }
 
 extern "C" int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t stream) {

@@ -1,22 +1,29 @@
-// The products of a convolution of 16-bit types on Hopper's tensor cores: the blocks of matmul_hopper_block.h, with patches that
+// The products of a convolution on Hopper's tensor cores: the blocks of matmul_hopper_block.h, with patches that
 // TMA gathers by im2col maps in the place of a matrix. Nothing is copied to make the matrix of patches.
 //
 //   forward          rows are pixels of y, columns o, K (tap, channel):       A patches of x       B weights, along K
 //   backward input   rows are pixels of gradX, columns channels, K (tap, o):  A patches of gradY   B weights, columns contiguous
 //   backward weight  rows are o, columns (tap, channel), K pixels:            A gradY              B patches of x, in parts of K
 //
+// float32 is multiplied as tf32 or 3xTF32 (matmul_hopper_prepare.h), whose operands must lie along K: backward input therefore
+// reads weights that conv_transpose_kernel has transposed before. That is 8 bytes a weight and a launch: for 3x3 from 256 channels
+// to 256, of 128 images of 14x14, 5 MB and about 3 us beside some 100 us. Transposing them in shared memory instead, each tile its
+// own copy, would bound the product to 0.6 of the tensor cores' rate. Backward weight would have both operands to transpose, which
+// leaves 0.45 of it, no more than the portable kernel reaches; it keeps that. These are estimates: nothing of it has been measured.
+//
 // Backward input is the forward product with the taps turned around; with a stride, one such product for each residue class of
 // conv_geometry.h, without a multiplication by inserted zeros, stored in rows as classes are not contiguous.
 //
 // Traffic: as matmul_hopper.h; a pixel of an image comes once per tap and tile of columns, from the L2 cache but for the first
-// time. Channels are multiplied in boxes of 64: with 32 of them half of the multiplications are by zeros.
+// time. Channels are multiplied in boxes of 128 bytes: with half of that, half of the multiplications are by zeros.
 //
 // Sums: in the order of taps as TMA walks them, channels within; of pixels for weights, whose parts are added in order by
 // conv_splits_kernel. Statistics: each warpgroup merges its 64 rows in registers and shared memory, conv_statistics_merge_kernel
 // all of those.
 //
-// Kernels: the three products in the tiles of kHopperTiles that prepare nothing, 128 x 256, 128 x 128 and 64 x 64, for both types:
-// 18, of which a network with 64 to 512 channels uses all. float32 keeps the portable kernels.
+// Kernels: the three products in the tiles of kHopperTiles that prepare nothing, 128 x 256, 128 x 128 and 64 x 64, for both 16-bit
+// types: 18, of which a network with 64 to 512 channels uses all; forward and backward input in the same tiles for tf32, and in
+// those that prepare, 128 x 128 and 128 x 64, for 3xTF32: 10.
 //
 // Hazards, beside those of matmul_hopper_epilogue.h
 //   statistics overwrite rows that a lane still reads, or are merged before they are written, or overwritten before they were
@@ -119,7 +126,7 @@ struct HopperLayout<Config, Forward<T>> {
 };
 template <class Config, class T>
 struct HopperLayout<Config, BackwardInput<T>> {
-  static constexpr Major kMajorA = Major::k, kMajorB = Major::mn;
+  static constexpr Major kMajorA = Major::k, kMajorB = sizeof(T) == 4 ? Major::k : Major::mn;  // float32: transposed weights
 };
 template <class Config, class T>
 struct HopperLayout<Config, BackwardWeight<T>> {
@@ -143,42 +150,54 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
 }
 
 template <class T>
-constexpr TensorMapType kMapType = std::is_same_v<T, bfloat16> ? TensorMapType::bf16 : TensorMapType::f16;
+constexpr TensorMapType kMapType = std::is_same_v<T, float>      ? TensorMapType::f32
+                                   : std::is_same_v<T, bfloat16> ? TensorMapType::bf16
+                                                                 : TensorMapType::f16;
+// Of operands: TMA rounds float32 to tf32, unless consumers make two parts of it.
+template <class Config>
+constexpr TensorMapType kOperandMapType =
+    sizeof(typename Config::Element) == 4 && !Config::kParts ? TensorMapType::tf32 : kMapType<typename Config::Element>;
 
 // A tensor of up to three dimensions without gaps, innermost first, in boxes of 128 bytes by `middle` by `outer`.
 template <class T>
-std::string dense_map(tensor_map* map, const T* base, int64_t inner, int64_t middle, int64_t outer, int box_middle, int box_outer) {
+std::string dense_map(tensor_map* map, TensorMapType type, const T* base, int64_t inner, int64_t middle, int64_t outer,
+                      int box_middle, int box_outer) {
   uint64_t extent[3] = {uint64_t(inner), uint64_t(middle), uint64_t(outer)};
   uint64_t pitch[2] = {uint64_t(inner) * sizeof(T), uint64_t(inner * middle) * sizeof(T)};
-  uint32_t box[3] = {64, uint32_t(box_middle), uint32_t(box_outer)};
-  return encode_tensor_map(map, kMapType<T>, 3, base, extent, pitch, box, TensorMapSwizzle::bytes128);
+  uint32_t box[3] = {128 / sizeof(T), uint32_t(box_middle), uint32_t(box_outer)};
+  return encode_tensor_map(map, type, 3, base, extent, pitch, box, TensorMapSwizzle::bytes128);
 }
 
 template <class T>
-std::string patch_map(tensor_map* map, const T* image, const HopperGeometry& g, int pixels) {
+std::string patch_map(tensor_map* map, TensorMapType type, const T* image, const HopperGeometry& g, int pixels) {
   uint64_t extent[4] = {uint64_t(g.channels), g.image[0], g.image[1], uint64_t(g.patches.images)};
   uint64_t pitch[3] = {extent[0] * sizeof(T), 0, 0};
   for (int d = 1; d < 3; d++) pitch[d] = pitch[d - 1] * extent[d];
   Im2colBox box = g.box;
   box.pixels = uint32_t(pixels);
-  return encode_im2col_map(map, kMapType<T>, image, extent, pitch, box, TensorMapSwizzle::bytes128);
+  return encode_im2col_map(map, type, image, extent, pitch, box, TensorMapSwizzle::bytes128);
 }
 
 // The maps of the three products; their results are matrices to TMA, where it writes them.
 template <class Config, class T>
 std::string conv_maps(tensor_map* a, tensor_map* b, const Forward<T>& p, const HopperGeometry& g, int cluster) {
-  std::string refused = patch_map(a, p.x, g, Config::kM);
-  return refused.empty() ? dense_map(b, p.w, g.channels, g.kernel, p.outputs, 1, Config::kN / cluster) : refused;
+  constexpr TensorMapType kType = kOperandMapType<Config>;
+  std::string refused = patch_map(a, kType, p.x, g, Config::kM);
+  return refused.empty() ? dense_map(b, kType, p.w, g.channels, g.kernel, p.outputs, 1, Config::kN / cluster) : refused;
 }
 template <class Config, class T>
-std::string conv_maps(tensor_map* a, tensor_map* b, const BackwardInput<T>& p, const HopperGeometry& g, int) {
-  std::string refused = patch_map(a, p.grad_y, g, Config::kM);
-  return refused.empty() ? dense_map(b, p.w, p.channels, g.kernel, p.present, 1, Config::kDepth) : refused;
+std::string conv_maps(tensor_map* a, tensor_map* b, const BackwardInput<T>& p, const HopperGeometry& g, int cluster) {
+  constexpr TensorMapType kType = kOperandMapType<Config>;
+  std::string refused = patch_map(a, kType, p.grad_y, g, Config::kM);
+  if (!refused.empty()) return refused;
+  if (sizeof(T) == 4) return dense_map(b, kType, p.w, p.present, g.kernel, p.channels, 1, Config::kN / cluster);
+  return dense_map(b, kType, p.w, p.channels, g.kernel, p.present, 1, Config::kDepth);
 }
 template <class Config, class T>
 std::string conv_maps(tensor_map* a, tensor_map* b, const BackwardWeight<T>& p, const HopperGeometry& g, int) {
-  std::string refused = dense_map(a, p.grad_y, p.outputs, p.window.pixels, 1, Config::kDepth, 1);
-  return refused.empty() ? patch_map(b, p.x, g, Config::kDepth) : refused;
+  constexpr TensorMapType kType = kOperandMapType<Config>;
+  std::string refused = dense_map(a, kType, p.grad_y, p.outputs, p.window.pixels, 1, Config::kDepth, 1);
+  return refused.empty() ? patch_map(b, kType, p.x, g, Config::kDepth) : refused;
 }
 
 template <class Config, class Problem>
@@ -188,39 +207,51 @@ int launch_conv_tile(const Problem& problem, const HopperGeometry& g, const Matm
   HopperConv<Problem> conv{problem, hopper_order<Config>(plan, g.rows, g.columns, g.slices, 1), g.patches, statistics, by_tma};
   tensor_map map_a{}, map_b{}, map_c{};
   std::string refused = conv_maps<Config>(&map_a, &map_b, problem, g, plan.cluster);
-  if (refused.empty() && by_tma) refused = dense_map<T>(&map_c, problem.epilogue.result, g.columns, g.rows, 1, 64, 1);
+  if (refused.empty() && by_tma) refused = dense_map<T>(&map_c, kMapType<T>, problem.epilogue.result, g.columns, g.rows, 1, 64, 1);
   if (!refused.empty()) return failed(GR_ERROR, "[conv2d] " + refused);
   auto config = hopper_launch<Config>(conv.order, processors, stream);
   return finish(GRADUS_LAUNCH((conv_hopper_kernel<Config, Problem>), config, map_a, map_b, map_c, conv));
 }
 
-template <int kTile = 0, class Problem>
+template <Multiply kKind, int kTile = 0, class Problem>
 int launch_conv_plan(const Problem& problem, const HopperGeometry& g, const MatmulPlan& plan, PartialStatistics<float> statistics,
                      bool by_tma, int processors, int64_t stream) {
   if constexpr (kTile < kHopperTileCount) {
-    if constexpr (!kHopperTiles[kTile].prepares) {
-      using Config = HopperConfig<typename Problem::Element, Multiply::tensor, kTile>;
+    if constexpr (kHopperTiles[kTile].prepares == hopper_prepares(kKind, true)) {
+      using Config = HopperConfig<typename Problem::Element, kKind, kTile>;
       if (plan.tile == kTile) return launch_conv_tile<Config>(problem, g, plan, statistics, by_tma, processors, stream);
     }
-    return launch_conv_plan<kTile + 1>(problem, g, plan, statistics, by_tma, processors, stream);
+    return launch_conv_plan<kKind, kTile + 1>(problem, g, plan, statistics, by_tma, processors, stream);
   } else {
     return failed(GR_ERROR, "[conv2d] there is no such tile");
   }
 }
 
-// Defines the functions of conv_hopper_plan.h for a type.
+// Defines the functions of conv_hopper_plan.h for a 16-bit type, and for float32 in a kind of arithmetic.
 #define GRADUS_CONV_HOPPER(T)                                                                                             \
   int launch_conv_hopper(const Forward<T>& problem, const HopperGeometry& g, const MatmulPlan& plan,                     \
                          PartialStatistics<float> statistics, bool by_tma, int processors, int64_t stream) {             \
-    return launch_conv_plan(problem, g, plan, statistics, by_tma, processors, stream);                                   \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, statistics, by_tma, processors, stream);                 \
   }                                                                                                                       \
   int launch_conv_hopper(const BackwardInput<T>& problem, const HopperGeometry& g, const MatmulPlan& plan, bool by_tma,  \
                          int processors, int64_t stream) {                                                               \
-    return launch_conv_plan(problem, g, plan, {}, by_tma, processors, stream);                                           \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, {}, by_tma, processors, stream);                         \
   }                                                                                                                       \
   int launch_conv_hopper(const BackwardWeight<T>& problem, const HopperGeometry& g, const MatmulPlan& plan,              \
                          int processors, int64_t stream) {                                                               \
-    return launch_conv_plan(problem, g, plan, {}, false, processors, stream);                                            \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, {}, false, processors, stream);                          \
   }
+
+template <Multiply kKind, class Problem>
+int launch_conv_hopper_float(const Problem& problem, const HopperGeometry& g, const MatmulPlan& plan,
+                             PartialStatistics<float> statistics, bool by_tma, int processors, int64_t stream) {
+  return launch_conv_plan<kKind>(problem, g, plan, statistics, by_tma, processors, stream);
+}
+
+#define GRADUS_CONV_HOPPER_FLOAT(kKind)                                                                                   \
+  template int launch_conv_hopper_float<kKind>(const Forward<float>&, const HopperGeometry&, const MatmulPlan&,          \
+                                               PartialStatistics<float>, bool, int, int64_t);                            \
+  template int launch_conv_hopper_float<kKind>(const BackwardInput<float>&, const HopperGeometry&, const MatmulPlan&,    \
+                                               PartialStatistics<float>, bool, int, int64_t)
 
 }  // namespace gradus::conv

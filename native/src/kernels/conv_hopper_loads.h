@@ -1,5 +1,5 @@
 // How the producer of the Hopper convolution (conv_hopper.h) finds its operands: patches of an image by im2col maps, everything
-// else by tiled maps. One slice of K is 64 channels of one tap, or 64 pixels; what lies outside of an image, behind the last
+// else by tiled maps. One slice of K is a box of channels of one tap, or 64 pixels; what lies outside of an image, behind the last
 // channel, tap or image, arrives as zeros, of both operands, so that no infinity meets a made-up zero but those of the border.
 #pragma once
 
@@ -21,7 +21,7 @@ GRADUS_DEVICE void load_patches(unsigned char* to, const tensor_map& map, int ch
 }
 
 // A: patches, rows are pixels. B: weights [o, tap, channel], columns are o and lie along K as they do in memory, or are input
-// channels, which lie beside each other.
+// channels, which lie beside each other, unless the weights are transposed.
 template <class Config, Major kMajorB>
 class PixelLoads {
  public:

@@ -85,8 +85,8 @@ template <class T>
 int forward_product(const Sizes& s, const Operands& a, stream_t stream) {
   using Acc = accumulator_t<T>;
   constexpr bool kHalf = sizeof(T) == 2;
-  if constexpr (kHalf) {
-    HopperGeometry g = pixel_geometry(s, forward_window(s), s.c, s.o);
+  if constexpr (sizeof(T) <= 4) {
+    HopperGeometry g = pixel_geometry(s, forward_window(s), s.c, s.o, tensor_kind<T>(s));
     if (on_hopper(s, a, g)) return forward_hopper<T>(s, a, g, stream);
   }
   int channels = padded_image(s.cg, kHalf);
@@ -115,14 +115,22 @@ int backward_input_product(const Sizes& s, const Operands& a, stream_t stream) {
   PaddedOperand<T> w(pointer<const T>(a.other), int64_t(s.o) * s.taps(), s.cg, channels, scratch, stream);
   if (grad_y.status != GR_OK || w.status != GR_OK) return std::max(grad_y.status, w.status);
   Access access = access_of({grad_y.data, w.data}, {outputs, channels}, false);
+  auto hopper_w = pointer<const T>(a.other);
+  if constexpr (std::is_same_v<T, float>) {
+    if (a.hopper > 0 && needs_transposed(s, {grad_y.data, w.data})) {
+      int status = transpose_weights(s, hopper_w, pointer<float>(a.scratch), stream);
+      if (status != GR_OK) return status;
+      hopper_w = pointer<float>(a.scratch);
+    }
+  }
   return each_class(s, [&](const Window* all, int all_count) {
     Window windows[kClasses];
     int count = 0;
     for (int i = 0; i < all_count; i++) {
-      if constexpr (kHalf) {
-        HopperGeometry g = pixel_geometry(s, all[i], s.o, s.c);
+      if constexpr (sizeof(T) <= 4) {
+        HopperGeometry g = pixel_geometry(s, all[i], s.o, s.c, tensor_kind<T>(s));
         if (on_hopper(s, a, g)) {
-          int status = backward_input_hopper<T>(s, a, all[i], g);
+          int status = backward_input_hopper<T>(s, a, hopper_w, all[i], g);
           if (status != GR_OK) return status;
           continue;
         }

@@ -1,4 +1,5 @@
-// What the products leave to be done: copies with padded channels, the sum over splits, the statistics of channels.
+// What the products leave to be done: copies with padded channels, transposed weights, the sum over splits, the statistics of
+// channels.
 #pragma once
 
 #include "device/block.h"
@@ -25,6 +26,28 @@ __global__ void __launch_bounds__(kSupportThreads)
       for (int q = 0; q < V; q++) values.value[q] = pack * V + q < channels ? from[pack * V + q] : from_float<T>(0);
       store_pack(out + ((r0 + row) * packs.divisor() + pack) * V, values);
     }
+  }
+}
+
+// out [channels, taps, o] = in [o, taps, channels]: each element is read and written once, in lines of 128 bytes. Blocks: tiles of
+// 32 x 32 of a tap, `tiles_c` in a row of channels, `tiles_o` rows; threads (32, 8).
+template <class T>
+__global__ void __launch_bounds__(kSupportThreads)
+    conv_transpose_kernel(const T* in, T* out, int outputs, int taps, int channels, FastDivide tiles_c, FastDivide tiles_o) {
+  constexpr int kEdge = 32, kThreadRows = kSupportThreads / kEdge;
+  GRADUS_SHARED(T, tile, [kEdge][kEdge + 1]);  // a column of a tile has no two elements in a bank
+  int column, row;
+  int tap = tiles_o.divide(tiles_c.divide(int(blockIdx.x), column), row);
+  const int channel = column * kEdge, o = row * kEdge, x = int(threadIdx.x);
+  GRADUS_UNROLL
+  for (int i = int(threadIdx.y); i < kEdge; i += kThreadRows) {
+    bool inside = o + i < outputs && channel + x < channels;
+    tile[i][x] = inside ? in[(int64_t(o + i) * taps + tap) * channels + channel + x] : from_float<T>(0);
+  }
+  __syncthreads();  // the tile is complete before others read its columns
+  GRADUS_UNROLL
+  for (int i = int(threadIdx.y); i < kEdge; i += kThreadRows) {
+    if (channel + i < channels && o + x < outputs) out[(int64_t(channel + i) * taps + tap) * outputs + o + x] = tile[x][i];
   }
 }
 

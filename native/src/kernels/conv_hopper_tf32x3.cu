@@ -1,0 +1,8 @@
+// The Hopper convolution of float32 by 3xTF32: forward and backward to the input.
+#include "kernels/conv_hopper.h"
+
+namespace gradus::conv {
+
+GRADUS_CONV_HOPPER_FLOAT(Multiply::tf32x3);
+
+}  // namespace gradus::conv
