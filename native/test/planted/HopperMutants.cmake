@@ -35,3 +35,7 @@ gradus_mutant(statistics_overwritten conv_hopper.h "ptx::barrier_sync(barrier, k
 gradus_mutant(box_of_rows conv_hopper_plan.h "(places[d] - 1) * stride[d] + 1 - extent[d]" "places[d] * stride[d] + 1 - extent[d]" "wrong result" model)
 gradus_mutant(box_of_taps conv_hopper_plan.h "bool back = step[d] < 0;" "bool back = false;" "wrong result|outside of the im2col" model)
 gradus_mutant(tap_of_patch conv_hopper_loads.h "v * patches_.step_w, u * patches_.step_h, full, 0)" "u * patches_.step_w, v * patches_.step_h, full, 0)" "wrong result" model)
+
+set(mutant_sources planted/conv_hopper_float_main.cpp)
+gradus_mutant(rounded_parts conv_hopper.h "== 4 && !Config::kParts" "== 4" "wrong result" model)
+gradus_mutant(transposed_early conv_support.h "__syncthreads();  // the tile is complete" "// the tile is complete" "wrong result|data race.*conv_support.h" model thread)

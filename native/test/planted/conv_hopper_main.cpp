@@ -1,10 +1,7 @@
 // Runs the products of a Hopper convolution, mutated as HopperMutants.cmake says, and prints what is noticed: more tiles than
 // blocks and more slices than stages, with statistics, residue classes and parts of the pixels.
-#include <cstdio>
-#include <cstdlib>
-
 #include "kernels/conv_hopper.h"
-#include "kernels/conv_products.h"
+#include "planted/conv_noticed.h"
 
 using namespace gradus;
 using namespace gradus::conv;
@@ -15,24 +12,6 @@ namespace {
 using T = bfloat16;
 template <int kTile>
 using Tile = HopperConfig<T, Multiply::tensor, kTile>;  // a row of kHopperTiles
-
-bool wrong(const Array<T>& actual, const std::vector<double>& expected) {
-  for (int64_t i = 0; i < actual.size(); i++) {
-    if (!(std::fabs(actual[i] - expected[size_t(i)]) <= 0.01 * std::fabs(expected[size_t(i)]) + 1e-3)) return true;
-  }
-  return false;
-}
-
-bool noticed(int status, bool is_wrong) {
-  if (status != GR_OK) {
-    printf("%s\n", error_text().c_str());
-  } else if (is_wrong) {
-    printf("wrong result\n");
-  } else {
-    return false;
-  }
-  return true;
-}
 
 bool forward_noticed(const Shape& shape) {
   Sizes s(shape);
@@ -48,9 +27,9 @@ bool forward_noticed(const Shape& shape) {
   int64_t parts = (s.out_pixels() + 63) / 64;
   std::vector<float> statistics(size_t(parts * 2 * s.o));
   int status = launch_conv_tile<Tile<1>>(problem, g, hopper_plan(g, 1), {}, true, 1, 0);
-  bool by_tma = noticed(status, wrong(y, expected));
+  bool by_tma = noticed(status, wrong(y, expected, 0.01));
   status = launch_conv_tile<Tile<1>>(problem, g, hopper_plan(g, 1), {statistics.data(), s.o}, false, 1, 0);
-  bool is_wrong = wrong(y, expected);
+  bool is_wrong = wrong(y, expected, 0.01);
   for (int64_t part = 0; part < parts; part++) {
     for (int64_t o = 0; o < s.o; o++) {
       int64_t first = 64 * part, last = std::min<int64_t>(first + 64, s.out_pixels());
@@ -80,7 +59,7 @@ bool input_noticed(const Shape& shape) {
     HopperGeometry g = pixel_geometry(s, problem.window[0], s.o, s.c);
     status = launch_conv_tile<Tile<2>>(problem, g, hopper_plan(g, 1), {}, false, 1, 0);
   }
-  return noticed(status, wrong(grad_x, expected));
+  return noticed(status, wrong(grad_x, expected, 0.01));
 }
 
 bool weight_noticed(const Shape& shape) {
@@ -100,7 +79,7 @@ bool weight_noticed(const Shape& shape) {
   MatmulPlan plan{MatmulPath::hopper, kSplits, int((g.slices + 1) / kSplits), 2, 1};
   int status = launch_conv_tile<Tile<2>>(problem, g, plan, {}, false, 1, 0);
   for (int64_t i = 0; i < s.weights(); i++) grad_w.set(i, double(partial[size_t(i)] + partial[size_t(s.weights() + i)]));
-  return noticed(status, wrong(grad_w, expected));
+  return noticed(status, wrong(grad_w, expected, 0.01));
 }
 
 }  // namespace
