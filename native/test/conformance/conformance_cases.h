@@ -184,13 +184,14 @@ __global__ void im2col_kernel(const __grid_constant__ tensor_map map, unsigned c
   for (int i = int(threadIdx.x); i < Im2col::kOutputBytes; i += int(blockDim.x)) out[i] = box[i];
 #endif
 }
-template <int Channel, int OffsetW, int OffsetH>
+template <int Channel, int OffsetW, int OffsetH, TensorMapType Type = TensorMapType::f16>
 int im2col(const void* in, void* out) {
+  constexpr uint64_t kPixel = Im2col::kChannels * (Type == TensorMapType::f16 ? 2 : 4);
   uint64_t extent[4] = {Im2col::kChannels, Im2col::kW, Im2col::kH, Im2col::kN};
-  uint64_t pitch[3] = {Im2col::kChannels * 2, Im2col::kW * Im2col::kChannels * 2, Im2col::kH * Im2col::kW * Im2col::kChannels * 2};
-  Im2colBox box{{-1, -1}, {-1, -1}, {2, 2}, 64, Im2col::kPixels};
+  uint64_t pitch[3] = {kPixel, Im2col::kW * kPixel, Im2col::kH * Im2col::kW * kPixel};
+  Im2colBox box{{-1, -1}, {-1, -1}, {2, 2}, 128 * Im2col::kChannels / kPixel, Im2col::kPixels};
   tensor_map map;
-  if (!encode_im2col_map(&map, TensorMapType::f16, in, extent, pitch, box, TensorMapSwizzle::bytes128).empty()) return 1;
+  if (!encode_im2col_map(&map, Type, in, extent, pitch, box, TensorMapSwizzle::bytes128).empty()) return 1;
   return GRADUS_LAUNCH(im2col_kernel, LaunchConfig(1, 64), map, static_cast<unsigned char*>(out), Channel, OffsetW, OffsetH);
 }
 
@@ -428,6 +429,8 @@ inline std::vector<Case> all_cases() {
   cases.exact("TMA im2col, first tap", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<0, 0, 0>, true);
   cases.exact("TMA im2col, last tap", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<8, 2, 2>, true);
   cases.exact("TMA im2col, beyond the image", Input::bits, Im2col::kInputBytes, Im2col::kOutputBytes, im2col<64, 4, 0>, true);
+  cases.exact("TMA im2col, rounded to tf32", Input::float32, 2 * Im2col::kInputBytes, Im2col::kOutputBytes,
+              im2col<56, 2, 2, TensorMapType::tf32>, true);
   cases.exact("TMA im2col multicast", Input::bits, Im2col::kInputBytes, 2 * Im2col::kOutputBytes, im2col_multicast, true);
   cases.exact("TMA multicast, remote arrival", Input::bits, 128, 256, [](const void* in, void* out) {
     uint64_t extent[2] = {32, 1}, pitch[1] = {128};
