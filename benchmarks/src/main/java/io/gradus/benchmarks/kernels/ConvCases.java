@@ -7,18 +7,29 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * A convolution of square images with a square kernel, padded so that stride 1 keeps the size:
- * forward and both gradients, which are as many multiplications each.
+ * A convolution of square images with a square kernel, padded so that stride 1 keeps the size, for
+ * float32 operands as exact as told: forward and both gradients, which are as many multiplications
+ * each.
  */
 final class ConvCases {
   private final DType dtype;
+  private final ProductPrecision precision;
   private final ConvShape shape;
   private final long x;
   private final long w;
   private final long y;
 
-  ConvCases(DType dtype, int n, int side, int c, int o, int kernel, int stride) {
+  ConvCases(
+      DType dtype,
+      ProductPrecision precision,
+      int n,
+      int side,
+      int c,
+      int o,
+      int kernel,
+      int stride) {
     this.dtype = dtype;
+    this.precision = precision;
     int pad = kernel / 2;
     shape = new ConvShape(n, side, side, c, o, kernel, kernel, stride, stride, pad, pad, 1, 1, 1);
     x = (long) n * side * side * c;
@@ -61,6 +72,18 @@ final class ConvCases {
             }));
   }
 
+  /** A call whose products are as exact as told. */
+  private KernelCase.Setup precise(KernelCase.Setup setup) {
+    return bench -> {
+      Runnable call = setup.prepare(bench);
+      return () -> {
+        try (ProductPrecision.Guard g = precision.use()) {
+          call.run();
+        }
+      };
+    };
+  }
+
   private KernelCase kernel(String name, String peer, Goal goal, KernelCase.Setup setup) {
     String sizes =
         CaseMaker.by(shape.n(), shape.h(), shape.w(), shape.c())
@@ -69,16 +92,18 @@ final class ConvCases {
             + ", "
             + CaseMaker.by(shape.kh(), shape.kw())
             + (shape.strideH() == 1 ? "" : ", stride " + shape.strideH());
+    // As for products of matrices, 3xTF32 is compared with float32.
+    String mode = precision == ProductPrecision.TF32 ? precision.name() : dtype.name();
     double flops = 2.0 * y * shape.kh() * shape.kw() * shape.c();
     return new KernelCase(
         "conv",
         name,
         sizes,
         dtype,
-        ProductPrecision.EXACT,
+        precision,
         flops,
         (double) dtype.bytes() * (x + w + y),
-        setup,
+        precise(setup),
         goal,
         String.format(
             Locale.ROOT,
@@ -90,6 +115,6 @@ final class ConvCases {
             shape.o(),
             shape.kh(),
             shape.strideH(),
-            dtype.name().toLowerCase(Locale.ROOT)));
+            mode.toLowerCase(Locale.ROOT)));
   }
 }

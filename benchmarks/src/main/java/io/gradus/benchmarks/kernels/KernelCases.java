@@ -61,6 +61,7 @@ final class KernelCases {
         productsOfGpus(),
         float32OfGpus(),
         convolutionsOfGpus(),
+        float32ConvolutionsOfGpus(),
         restOfGpus(),
         normsOfGpus(),
         optimizersOfGpus());
@@ -120,6 +121,28 @@ final class KernelCases {
     return list;
   }
 
+  /**
+   * Some of the same as TF32, whose gradient of weights is the portable kernel's, and as 3xTF32.
+   */
+  private static KernelList float32ConvolutionsOfGpus() {
+    ProductPrecision tf32 = ProductPrecision.TF32;
+    List<Goal> goals = List.of(ofEager(0.85), ofEager(0.8), Goal.NONE);
+    return new KernelList(F32)
+        .conv(tf32, goals, 128, 14, 256, 256, 3, 1)
+        .conv(tf32, goals, 128, 56, 64, 64, 3, 1)
+        .conv(tf32, goals, 128, 56, 64, 256, 1, 1)
+        .conv(tf32, goals, 128, 28, 128, 128, 3, 2)
+        .conv(
+            ProductPrecision.TF32X3,
+            List.of(ofEager(2), ofEager(2), Goal.NONE),
+            128,
+            14,
+            256,
+            256,
+            3,
+            1);
+  }
+
   /** What memory limits, and attention. */
   private static KernelList restOfGpus() {
     return new KernelList(BF16)
@@ -167,7 +190,10 @@ final class KernelCases {
   static List<KernelCase> smallOfGpus() {
     KernelList products = new KernelList(F32);
     for (ProductPrecision precision : List.of(ProductPrecision.TF32, ProductPrecision.TF32X3)) {
-      products.matmul(precision, 64, 64, 64, false, true);
+      List<Goal> goals = List.of(Goal.NONE, Goal.NONE, Goal.NONE);
+      products
+          .matmul(precision, 64, 64, 64, false, true)
+          .conv(precision, goals, 2, 8, 16, 16, 3, 1);
     }
     return joined(small(BF16).goal(ofCompiled(1)).lossAndGradient(32, 10), products);
   }

@@ -72,7 +72,21 @@ final class KernelList {
   /** The same with goals of the three. */
   KernelList conv(
       List<Goal> goals, int n, int side, int channels, int outputs, int kernel, int stride) {
-    cases.addAll(new ConvCases(dtype, n, side, channels, outputs, kernel, stride).all(goals));
+    return conv(ProductPrecision.EXACT, goals, n, side, channels, outputs, kernel, stride);
+  }
+
+  /** The same, for float32 operands as exact as that. */
+  KernelList conv(
+      ProductPrecision precision,
+      List<Goal> goals,
+      int n,
+      int side,
+      int channels,
+      int outputs,
+      int kernel,
+      int stride) {
+    cases.addAll(
+        new ConvCases(dtype, precision, n, side, channels, outputs, kernel, stride).all(goals));
     return this;
   }
 

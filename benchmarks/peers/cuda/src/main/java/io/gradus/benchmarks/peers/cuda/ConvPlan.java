@@ -101,9 +101,10 @@ final class ConvPlan implements Plan {
         .toList();
   }
 
-  /** Tensor cores multiply float32 as TF32, which has to be asked for. */
+  /** Tensor cores multiply float32 as TF32, which has to be asked for; less than that is neither. */
   private boolean isExactEnough(BackendDescriptor configuration) {
-    if (!spec.type().equals("float32")) {
+    boolean exact = spec.type().equals("float32");
+    if (!exact && !spec.type().equals("tf32")) {
       return true;
     }
     BackendDescriptor engine =
@@ -113,7 +114,7 @@ final class ConvPlan implements Plan {
     List<Integer> notes =
         engine.choices(
             cudnn.CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, cudnn.CUDNN_TYPE_NUMERICAL_NOTE, NOTES);
-    return !notes.contains(cudnn.CUDNN_NUMERICAL_NOTE_TENSOR_CORE)
+    return !(exact && notes.contains(cudnn.CUDNN_NUMERICAL_NOTE_TENSOR_CORE))
         && !notes.contains(cudnn.CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
   }
 
