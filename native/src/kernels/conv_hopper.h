@@ -8,8 +8,9 @@
 // float32 is multiplied as tf32 or 3xTF32 (matmul_hopper_prepare.h), whose operands must lie along K: backward input therefore
 // reads weights that conv_transpose_kernel has transposed before. That is 8 bytes a weight and a launch: for 3x3 from 256 channels
 // to 256, of 128 images of 14x14, 5 MB and about 3 us beside some 100 us. Transposing them in shared memory instead, each tile its
-// own copy, would bound the product to 0.6 of the tensor cores' rate. Backward weight would have both operands to transpose, which
-// leaves 0.45 of it, no more than the portable kernel reaches; it keeps that. These are estimates: nothing of it has been measured.
+// own copy, would bound the product to 0.6 of the tensor cores' rate. Backward weight would have both operands to transpose there,
+// which leaves 0.45 of it, no more than the portable kernel reaches: tf32 keeps that. 3xTF32, which rewrites its operands anyhow,
+// multiplies each thrice, so that it pays. These are estimates: nothing of it has been measured.
 //
 // Backward input is the forward product with the taps turned around; with a stride, one such product for each residue class of
 // conv_geometry.h, without a multiplication by inserted zeros, stored in rows as classes are not contiguous.
@@ -22,8 +23,8 @@
 // all of those.
 //
 // Kernels: the three products in the tiles of kHopperTiles that prepare nothing, 128 x 256, 128 x 128 and 64 x 64, for both 16-bit
-// types: 18, of which a network with 64 to 512 channels uses all; forward and backward input in the same tiles for tf32, and in
-// those that prepare, 128 x 128 and 128 x 64, for 3xTF32: 10.
+// types: 18, of which a network with 64 to 512 channels uses all; forward and backward input in the same tiles for tf32: 6; the
+// three products in those that prepare, 128 x 128 and 128 x 64, for 3xTF32: 6.
 //
 // Hazards, beside those of matmul_hopper_epilogue.h
 //   statistics overwrite rows that a lane still reads, or are merged before they are written, or overwritten before they were
@@ -248,10 +249,8 @@ int launch_conv_hopper_float(const Problem& problem, const HopperGeometry& g, co
   return launch_conv_plan<kKind>(problem, g, plan, statistics, by_tma, processors, stream);
 }
 
-#define GRADUS_CONV_HOPPER_FLOAT(kKind)                                                                                   \
-  template int launch_conv_hopper_float<kKind>(const Forward<float>&, const HopperGeometry&, const MatmulPlan&,          \
-                                               PartialStatistics<float>, bool, int, int64_t);                            \
-  template int launch_conv_hopper_float<kKind>(const BackwardInput<float>&, const HopperGeometry&, const MatmulPlan&,    \
+#define GRADUS_CONV_HOPPER_FLOAT(kKind, Problem)                                                                \
+  template int launch_conv_hopper_float<kKind>(const Problem<float>&, const HopperGeometry&, const MatmulPlan&, \
                                                PartialStatistics<float>, bool, int, int64_t)
 
 }  // namespace gradus::conv

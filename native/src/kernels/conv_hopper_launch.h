@@ -16,6 +16,13 @@ Multiply tensor_kind(const Sizes& s) {
   return s.precision == GR_PRECISION_TF32 ? Multiply::tf32 : Multiply::tf32x3;
 }
 
+// The same for the product over pixels; see conv_hopper.h.
+template <class T>
+Multiply weight_kind(const Sizes& s) {
+  Multiply kind = tensor_kind<T>(s);
+  return kind == Multiply::tf32 ? Multiply::simt : kind;
+}
+
 inline bool on_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g) {
   return a.hopper > 0 && hopper_takes(s, g, {pointer<const void>(a.in), pointer<const void>(a.other)});
 }
@@ -102,19 +109,27 @@ int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeomet
   WeightSums<T> sums(s, a, plan.splits, a.scratch);
   problem.partial = sums.partial;
   problem.window = forward_window(s);
-  problem.channels = FastDivide(g.patches.channel_boxes.divisor() * 64), problem.splits = FastDivide(plan.splits);
+  problem.channels = FastDivide(g.patches.channel_boxes.divisor() * g.wide()), problem.splits = FastDivide(plan.splits);
   problem.outputs = s.o, problem.kept = s.c, problem.weights = s.weights();
-  problem.vector = aligned<T>({pointer<T>(a.out)});
-  int status = launch_conv_hopper(problem, g, plan, a.hopper, a.device);
+  problem.vector = s.c % 8 == 0 && aligned<T>({pointer<T>(a.out)});
+  int status;
+  if constexpr (sizeof(T) == 4) {
+    status = launch_conv_hopper_float<Multiply::tf32x3>(problem, g, plan, {}, false, a.hopper, a.device);
+  } else {
+    status = launch_conv_hopper(problem, g, plan, a.hopper, a.device);
+  }
   return status != GR_OK || !sums.parts ? status : sum_splits<T>(s, a, sums.partial, plan.splits, stream);
 }
 
 // Bytes of its parts. Whether the addresses allow it is not known yet.
 inline int64_t hopper_split_bytes(const Sizes& s, int32_t dtype, int64_t stream) {
-  HopperGeometry g = tap_geometry(s);
-  if (!is_half(dtype) || hopper_processors(stream) == 0 || !hopper_takes(s, g, {})) return 0;
+  bool half = is_half(dtype);
+  Multiply kind = half ? Multiply::tensor : dtype == GR_FLOAT32 ? weight_kind<float>(s) : Multiply::simt;
+  HopperGeometry g = tap_geometry(s, kind);
+  if (hopper_processors(stream) == 0 || !hopper_takes(s, g, {})) return 0;
   int64_t splits = hopper_plan(g, kMaxSplits).splits;
-  return WeightSums<bfloat16>::has_parts(s, splits) ? splits * s.weights() * 4 : 0;
+  bool parts = half ? WeightSums<bfloat16>::has_parts(s, splits) : WeightSums<float>::has_parts(s, splits);
+  return parts ? splits * s.weights() * 4 : 0;
 }
 
 }  // namespace gradus::conv

@@ -1,6 +1,6 @@
 // How the producer of the Hopper convolution (conv_hopper.h) finds its operands: patches of an image by im2col maps, everything
-// else by tiled maps. One slice of K is a box of channels of one tap, or 64 pixels; what lies outside of an image, behind the last
-// channel, tap or image, arrives as zeros, of both operands, so that no infinity meets a made-up zero but those of the border.
+// else by tiled maps. One slice of K is a box of channels of one tap, or as many pixels; what lies outside of an image, behind the
+// last channel, tap or image, arrives as zeros, of both operands, so that no infinity meets a made-up zero but those of the border.
 #pragma once
 
 #include "kernels/conv_hopper_plan.h"

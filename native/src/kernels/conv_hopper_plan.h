@@ -83,11 +83,11 @@ inline HopperGeometry pixel_geometry(const Sizes& s, const Window& v, int channe
   return g;
 }
 
-// The product over pixels, of 16-bit types: columns are boxes of channels, tap after tap.
-inline HopperGeometry tap_geometry(const Sizes& s) {
-  HopperGeometry g = hopper_geometry(s, forward_window(s), s.c, Multiply::tensor);
-  g.rows = s.o, g.columns = int64_t(s.taps()) * g.patches.channel_boxes.divisor() * 64;
-  g.slices = divide_up(s.out_pixels(), 64);
+// The product over pixels: columns are boxes of channels, tap after tap.
+inline HopperGeometry tap_geometry(const Sizes& s, Multiply kind = Multiply::tensor) {
+  HopperGeometry g = hopper_geometry(s, forward_window(s), s.c, kind);
+  g.rows = s.o, g.columns = int64_t(s.taps()) * g.patches.channel_boxes.divisor() * g.wide();
+  g.slices = divide_up(s.out_pixels(), g.wide());
   return g;
 }
 
@@ -115,7 +115,7 @@ inline bool hopper_takes(const Sizes& s, const HopperGeometry& g, std::initializ
 inline MatmulPlan hopper_plan(const HopperGeometry& g, int64_t most_splits) {
   gr_matmul_problem p{};
   p.batch = 1, p.m = g.rows, p.n = g.columns, p.k = g.slices * g.wide();
-  p.trans_b = 1;  // operands of float32 lie along K
+  p.trans_b = 1;  // operands of tf32 lie along K
   return plan_hopper(p, g.kind, most_splits);
 }
 
@@ -134,8 +134,8 @@ inline int hopper_processors(int64_t stream) { return is_hopper(stream) ? device
 GRADUS_CONV_HOPPER_OF(bfloat16);
 GRADUS_CONV_HOPPER_OF(float16);
 
-// Forward and BackwardInput of float32, compiled in conv_hopper_tf32.cu and conv_hopper_tf32x3.cu. The weights of BackwardInput are
-// transposed, [channel, tap, o].
+// Of float32, compiled in conv_hopper_tf32.cu and conv_hopper_tf32x3.cu, BackwardWeight for 3xTF32 alone. The weights of
+// BackwardInput are transposed, [channel, tap, o].
 template <Multiply kKind, class Problem>
 int launch_conv_hopper_float(const Problem& problem, const HopperGeometry& g, const MatmulPlan& plan,
                              PartialStatistics<float> statistics, bool by_tma, int processors, int64_t stream);

@@ -3,6 +3,7 @@
 
 namespace gradus::conv {
 
-GRADUS_CONV_HOPPER_FLOAT(Multiply::tf32);
+GRADUS_CONV_HOPPER_FLOAT(Multiply::tf32, Forward);
+GRADUS_CONV_HOPPER_FLOAT(Multiply::tf32, BackwardInput);
 
 }  // namespace gradus::conv

@@ -159,8 +159,8 @@ int backward_input_product(const Sizes& s, const Operands& a, stream_t stream) {
 template <class T>
 int backward_weight_product(const Sizes& s, const Operands& a, stream_t stream) {
   constexpr bool kHalf = sizeof(T) == 2;
-  if constexpr (kHalf) {
-    HopperGeometry g = tap_geometry(s);
+  if constexpr (sizeof(T) <= 4) {
+    HopperGeometry g = tap_geometry(s, weight_kind<T>(s));
     if (on_hopper(s, a, g)) return backward_weight_hopper<T>(s, a, g, stream);
   }
   int channels = padded_image(s.cg, kHalf), outputs = padded(s.og, kHalf);

@@ -1,5 +1,5 @@
-// The Hopper convolutions of float32, tf32 and 3xTF32, forced for shapes that they would not be given: forward and backward to the
-// input, in every tile, ragged in every direction.
+// The Hopper convolutions of float32, forced for shapes that they would not be given: forward and backward to the input as tf32,
+// all products as 3xTF32, in every tile, ragged in every direction.
 #include "kernels/conv_hopper_plan.h"
 #include "kernels/conv_products.h"
 #include "kernels/hopper_device.h"
@@ -16,7 +16,7 @@ constexpr Multiply kind_of(gr_precision precision) {
   return precision == GR_PRECISION_TF32 ? Multiply::tf32 : precision == GR_PRECISION_TF32X3 ? Multiply::tf32x3 : Multiply::simt;
 }
 
-// As conv_hopper_test.cpp: forward, backward input (how many of its residue classes).
+// As conv_hopper_test.cpp: forward, backward input (how many of its residue classes), backward weight.
 std::string taken(const Shape& shape) {
   Sizes s(shape);
   Multiply kind = kind_of(gr_precision(shape.precision));
@@ -28,12 +28,15 @@ std::string taken(const Shape& shape) {
     }
   }
   bool forward = conv::hopper_takes(s, pixel_geometry(s, forward_window(s), s.c, s.o, kind), {});
-  return (forward ? "f" : "-") + std::to_string(classes);
+  bool weight = conv::hopper_takes(s, tap_geometry(s, kind), {}) && kind == Multiply::tf32x3;
+  return (forward ? "f" : "-") + std::to_string(classes) + (weight ? "w" : "-");
 }
 
 void check(const Shape& s, const char* expected, bool fused) {
   if (!has_hopper()) return;
-  CHECK_EQUAL(taken(s), std::string(expected));
+  bool weight = s.precision == GR_PRECISION_TF32X3;
+  CHECK_EQUAL(taken(s), expected + std::string(weight ? "w" : "-"));
+  if (weight) backward_weight<float>(s, fused);
   forward<float>(s, fused, false);
   forward<float>(s, !fused, true);
   backward_input<float>(s, fused);
@@ -73,6 +76,20 @@ TEST(conv_hopper_float_tiles) {
     forward<float>(Shape(1, 1, m + 8, 4, n + 4, 1, 9).pad(0, 4).with(p), false, false);
     backward_input<float>(Shape(2, 7, m / 12, n + 8, 36, 1, 2).with(p), false);
     backward_input<float>(Shape(1, 1, m + 8, n + 4, 4, 1, 5).pad(0, 2).with(p), true);
+  }
+}
+
+TEST(conv_hopper_float_weights) {
+  for (int tile : {3, 4}) {
+    int m = kHopperTiles[tile].m, n = kHopperTiles[tile].n;
+    for (int parts : {1, 3}) {
+      Hopper hopper(tile, tile == 3 && parts == 3 ? 2 : 1, parts);
+      Shape s = Shape(1, 9, 8, n / 2 + 4, m + 4, 1, 3).with(GR_PRECISION_TF32X3);
+      int64_t bytes = parts == 1 ? 0 : 2 * s.w_size() * 4;  // K has two slices
+      if (has_hopper()) CHECK_EQUAL(gr_conv2d_backward_weight_scratch(s.address(), GR_FLOAT32, 0), bytes);
+      backward_weight<float>(s, parts == 1);
+      backward_weight<float>(Shape(3, 7, 9, 8, 12, 3, 3).pad(1, 1).stride(2, 1).with(GR_PRECISION_TF32X3), parts == 3);
+    }
   }
 }
 
@@ -130,17 +147,18 @@ TEST(conv_hopper_float_not_finite) {
 TEST(conv_hopper_float_takes_what_it_can) {
   {
     Hopper hopper(2);
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3).with(GR_PRECISION_TF32)), std::string("f1"));
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3).with(GR_PRECISION_TF32X3)), std::string("f1"));
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3)), std::string("-0"));
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 6, 8, 3, 3).with(GR_PRECISION_TF32)), std::string("-0"));
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 8, 6, 3, 3).with(GR_PRECISION_TF32)), std::string("-0"));
-    CHECK_EQUAL(taken(Shape(1, 9, 9, 8, 8, 3, 3).grouped(2).with(GR_PRECISION_TF32)), std::string("-0"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3).with(GR_PRECISION_TF32)), std::string("f1-"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3).with(GR_PRECISION_TF32X3)), std::string("f1w"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 4, 4, 3, 3)), std::string("-0-"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 6, 8, 3, 3).with(GR_PRECISION_TF32)), std::string("-0-"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 8, 6, 3, 3).with(GR_PRECISION_TF32)), std::string("-0-"));
+    CHECK_EQUAL(taken(Shape(1, 9, 9, 8, 8, 3, 3).grouped(2).with(GR_PRECISION_TF32)), std::string("-0-"));
     Shape s = Shape(1, 6, 6, 4, 4, 3, 3).with(GR_PRECISION_TF32);
     forward<float>(s, false, false, 1);  // addresses that are no multiples of 16
     backward_input<float>(s, false, 1);
   }
-  CHECK_EQUAL(taken(Shape(1, 9, 9, 32, 64, 3, 3).stride(2, 2).with(GR_PRECISION_TF32)), std::string("f4"));
-  CHECK_EQUAL(taken(Shape(1, 9, 9, 12, 64, 3, 3).with(GR_PRECISION_TF32)), std::string("-1"));
-  CHECK_EQUAL(taken(Shape(1, 9, 9, 64, 12, 3, 3).with(GR_PRECISION_TF32)), std::string("f0"));
+  CHECK_EQUAL(taken(Shape(1, 9, 9, 32, 64, 3, 3).stride(2, 2).with(GR_PRECISION_TF32)), std::string("f4-"));
+  CHECK_EQUAL(taken(Shape(1, 9, 9, 12, 64, 3, 3).with(GR_PRECISION_TF32)), std::string("-1-"));
+  CHECK_EQUAL(taken(Shape(1, 9, 9, 12, 64, 3, 3).with(GR_PRECISION_TF32X3)), std::string("-1-"));
+  CHECK_EQUAL(taken(Shape(1, 9, 9, 64, 12, 3, 3).with(GR_PRECISION_TF32)), std::string("f0-"));
 }
