@@ -127,20 +127,13 @@ final class KernelCases {
   private static KernelList float32ConvolutionsOfGpus() {
     ProductPrecision tf32 = ProductPrecision.TF32;
     List<Goal> goals = List.of(ofEager(0.85), ofEager(0.8), Goal.NONE);
+    List<Goal> twice = List.of(ofEager(2), ofEager(2), ofEager(2));
     return new KernelList(F32)
         .conv(tf32, goals, 128, 14, 256, 256, 3, 1)
         .conv(tf32, goals, 128, 56, 64, 64, 3, 1)
         .conv(tf32, goals, 128, 56, 64, 256, 1, 1)
         .conv(tf32, goals, 128, 28, 128, 128, 3, 2)
-        .conv(
-            ProductPrecision.TF32X3,
-            List.of(ofEager(2), ofEager(2), Goal.NONE),
-            128,
-            14,
-            256,
-            256,
-            3,
-            1);
+        .conv(ProductPrecision.TF32X3, twice, 128, 14, 256, 256, 3, 1);
   }
 
   /** What memory limits, and attention. */
