@@ -92,6 +92,7 @@ public final class Bench implements Callable<Integer> {
 
   @Override
   public Integer call() throws PeerException, IOException {
+    engines.check(run, true);
     List<String> usable = KernelRun.usable();
     EngineRun measurement =
         new EngineRun(run, engines, devices.isEmpty() ? training(usable) : devices);

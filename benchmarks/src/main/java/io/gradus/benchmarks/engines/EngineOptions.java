@@ -1,5 +1,7 @@
 package io.gradus.benchmarks.engines;
 
+import io.gradus.benchmarks.report.RunOptions;
+import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Option;
 
@@ -17,6 +19,20 @@ public final class EngineOptions {
 
   /** For picocli. */
   public EngineOptions() {}
+
+  /**
+   * Ends the command as bad use where a name is none of an engine.
+   *
+   * @param kernels whether the command measures single kernels, too
+   */
+  public void check(RunOptions run, boolean kernels) {
+    List<String> known = new ArrayList<>(Peers.NAMES);
+    known.addAll(PythonWorker.NAMES);
+    if (kernels) {
+      known.addAll(LibraryWorker.NAMES);
+    }
+    run.requireKnown("--peers", peers, known);
+  }
 
   /** Names of other engines. */
   List<String> peers() {

@@ -12,8 +12,6 @@ import java.util.function.IntFunction;
 
 /** Measures Gradus and its peers, one contest after another. */
 public final class EngineRun {
-  private static final String NAME = "[a-z0-9]+";
-
   /** Relative differences of losses after three steps that are put down to rounding. */
   private static final Map<String, Double> TOLERANCES = Map.of("tf32", 1e-2, "bf16", 5e-2);
 
@@ -53,9 +51,6 @@ public final class EngineRun {
       boolean capture)
       throws IOException {
     run.require(!devices.isEmpty(), "--device must name a device");
-    run.require(
-        options.peers().stream().allMatch(name -> name.matches(NAME) || PythonWorker.isNamed(name)),
-        "--peers: " + options.peers() + " are not names of peers");
     this.run = run;
     Plan length = run.quick() ? Plan.QUICK : Plan.FULL;
     Plan rounds = length.withRounds(run.rounds(Plan.FULL.rounds(), Plan.QUICK.rounds()));

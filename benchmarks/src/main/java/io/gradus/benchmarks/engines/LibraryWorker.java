@@ -20,8 +20,11 @@ public final class LibraryWorker {
   /** Convolutions, batch norm, softmax, pooling and dropout. */
   public static final String CUDNN = "cudnn";
 
+  /** Both. */
+  public static final List<String> NAMES = List.of(CUBLAS, CUDNN);
+
   /** The folder of their peer. */
-  private static final String PEER = "cuda";
+  static final String PEER = "cuda";
 
   private static final String PATH = "LD_LIBRARY_PATH";
 
@@ -51,7 +54,7 @@ public final class LibraryWorker {
 
   /** Whether an engine's name is one of these. */
   public static boolean isNamed(String name) {
-    return KERNELS.containsKey(name);
+    return NAMES.contains(name);
   }
 
   /**

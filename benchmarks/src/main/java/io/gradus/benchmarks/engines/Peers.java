@@ -13,6 +13,9 @@ import java.util.Map;
  * @param missing why others cannot
  */
 record Peers(List<Engine> found, Map<String, String> missing) {
+  /** Their folders' names; that of single kernels is {@link LibraryWorker}'s. */
+  static final List<String> NAMES = List.of("torch", "djl", "tf", "nd4j");
+
   /** What the launcher says where the peers are with. */
   private static final String FOLDER = "GRADUS_PEERS";
 

@@ -19,6 +19,9 @@ public final class PythonWorker {
   /** PyTorch with {@code torch.compile}. */
   public static final String COMPILED = "pytorch-compile";
 
+  /** Both. */
+  public static final List<String> NAMES = List.of(EAGER, COMPILED);
+
   private static final String SCRIPT = "torch_worker.py";
 
   /** It and what it imports. */
@@ -37,7 +40,7 @@ public final class PythonWorker {
 
   /** Whether an engine's name is one of these. */
   public static boolean isNamed(String name) {
-    return name.equals(EAGER) || name.equals(COMPILED);
+    return NAMES.contains(name);
   }
 
   /** The Python that is asked. */

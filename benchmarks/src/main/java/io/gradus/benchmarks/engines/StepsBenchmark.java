@@ -65,10 +65,10 @@ public final class StepsBenchmark implements Callable<Integer> {
   /** Gives 0 when done, 1 when a process of Gradus failed or losses disagree, 2 for bad use. */
   @Override
   public Integer call() throws PeerException, IOException {
-    List<Workload> chosen = workloads();
-    run.require(
-        List.of("float32", "tf32", "bf16").contains(precision),
-        "--precision must be float32, tf32 or bf16");
+    run.requireKnown("--workloads", workloads, Workload.labels());
+    run.requireKnown("--precision", List.of(precision), List.of("float32", "tf32", "bf16"));
+    engines.check(run, false);
+    List<Workload> chosen = workloads.stream().map(Workload::parse).toList();
     EngineRun measurement = new EngineRun(run, engines, devices, precision, capture);
     measurement.steps(chosen);
     List<Section> sections = new ArrayList<>(List.of(measurement.section()));
@@ -78,17 +78,5 @@ public final class StepsBenchmark implements Callable<Integer> {
     }
     run.publish("steps", "Training steps", sections);
     return measurement.disagrees() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
-  }
-
-  private List<Workload> workloads() {
-    List<Workload> chosen = new ArrayList<>();
-    for (String label : workloads) {
-      try {
-        chosen.add(Workload.parse(label));
-      } catch (IllegalArgumentException e) {
-        run.require(false, "there is no workload '" + label + "'; --help lists them");
-      }
-    }
-    return chosen;
   }
 }

@@ -1,5 +1,6 @@
 package io.gradus.benchmarks.engines;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
@@ -112,6 +113,11 @@ public enum Workload {
   /** The name on the command line. */
   public String label() {
     return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** All names. */
+  static List<String> labels() {
+    return Arrays.stream(values()).map(Workload::label).toList();
   }
 
   /**

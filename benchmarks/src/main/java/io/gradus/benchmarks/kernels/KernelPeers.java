@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * Others' kernels beside ours, in processes that take turns with this one: PyTorch's, as it is and
@@ -22,6 +23,10 @@ final class KernelPeers implements AutoCloseable {
 
   /** PyTorch with its compiler. */
   static final String COMPILED = PythonWorker.COMPILED;
+
+  /** All that have single kernels. */
+  static final List<String> NAMES =
+      Stream.of(PythonWorker.NAMES, LibraryWorker.NAMES).flatMap(List::stream).toList();
 
   private static final int PATIENCE_S = 120;
 
@@ -61,11 +66,6 @@ final class KernelPeers implements AutoCloseable {
 
   private static String leftOut(String name, PeerException e) {
     return name + ": left out, " + e.getMessage();
-  }
-
-  /** Whether there is an engine of that name. */
-  static boolean isNamed(String name) {
-    return PythonWorker.isNamed(name) || LibraryWorker.isNamed(name);
   }
 
   /** The same by their command lines. */

@@ -51,9 +51,7 @@ public final class KernelRun implements AutoCloseable {
   public KernelRun(RunOptions run, List<String> groups, List<String> peers, boolean resume)
       throws IOException {
     this.groups = groups;
-    run.require(
-        KernelCases.groups().containsAll(groups),
-        "--groups: there are " + String.join(", ", KernelCases.groups()));
+    run.requireKnown("--groups", groups, KernelCases.groups());
     rounds = run.rounds(FULL_ROUNDS, QUICK_ROUNDS);
     quick = run.quick();
     log = new KernelLog(run.out().resolve("kernels-log.tsv"), resume);

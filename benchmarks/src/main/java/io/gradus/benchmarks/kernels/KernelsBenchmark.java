@@ -69,9 +69,7 @@ public final class KernelsBenchmark implements Callable<Integer> {
   /** Gives 0 when done, 1 where a kernel has become slower; fails where a device cannot be used. */
   @Override
   public Integer call() throws IOException, GradusException {
-    run.require(
-        peers.stream().allMatch(KernelPeers::isNamed),
-        "--peers: there are pytorch, pytorch-compile, cublas and cudnn");
+    run.requireKnown("--peers", peers, KernelPeers.NAMES);
     try (KernelRun kernels = new KernelRun(run, groups, peers, resume)) {
       for (String device : devices.isEmpty() ? KernelRun.usable() : devices) {
         kernels.measure(device);

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -57,6 +58,12 @@ public final class RunOptions {
   /** Runs a command whose options these are; 0 done, 1 failed, 2 bad use. */
   public static int execute(Object command, String[] args) {
     CommandLine line = new CommandLine(command);
+    line.setParameterExceptionHandler(
+        (e, words) -> {
+          String name = e.getCommandLine().getCommandName();
+          System.err.println(name + ": " + e.getMessage() + " (see " + name + " --help)");
+          return CommandLine.ExitCode.USAGE;
+        });
     line.setExecutionExceptionHandler(
         (e, failed, parsed) -> {
           System.err.println(failed.getCommandName() + ": " + e.getMessage());
@@ -90,10 +97,22 @@ public final class RunOptions {
     return out;
   }
 
-  /** Ends the command with its usage where a condition does not hold. */
+  /** Ends the command as bad use where a condition does not hold. */
   public void require(boolean ok, String message) {
     if (!ok) {
       throw new ParameterException(spec.commandLine(), message);
+    }
+  }
+
+  /**
+   * Ends the command as bad use where an option names what there is not.
+   *
+   * @param names what was given
+   * @param known what there is, in the order in which the message lists it
+   */
+  public void requireKnown(String option, Collection<String> names, Collection<String> known) {
+    for (String name : names) {
+      require(known.contains(name), option + ": " + Spelling.problem(name, known));
     }
   }
 

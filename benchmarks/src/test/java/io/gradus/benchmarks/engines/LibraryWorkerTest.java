@@ -4,8 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class LibraryWorkerTest {
@@ -33,5 +40,19 @@ class LibraryWorkerTest {
     assertTrue(LibraryWorker.knows("cudnn", "conv forward 1 2 3 4 5 6 float32"));
     assertFalse(LibraryWorker.knows("cudnn", ""));
     assertFalse(LibraryWorker.knows("pytorch", "matmul NT 1 2 3 float32"));
+  }
+
+  @Test
+  void everyPeersFolderHasItsName() throws IOException {
+    Set<String> named = new HashSet<>(Peers.NAMES);
+    named.add(LibraryWorker.PEER);
+    try (Stream<Path> folders = Files.list(Path.of("peers"))) {
+      assertEquals(
+          named,
+          folders
+              .filter(folder -> Files.exists(folder.resolve("pom.xml")))
+              .map(folder -> folder.getFileName().toString())
+              .collect(Collectors.toSet()));
+    }
   }
 }
