@@ -127,8 +127,8 @@ check_operations() {
 }
 
 measure_kernels() {
-  step kernels 900 "$gradus" bench kernels --device "$device" --peers pytorch,pytorch-compile,cublas,cudnn --rounds 5 --resume \
-    --out "$out/kernels" $trial
+  step kernels 900 "$gradus" bench kernels --device "$device" --peers pytorch,pytorch-compile,pytorch-cudnn,cublas,cudnn \
+    --rounds 5 --resume --out "$out/kernels" $trial
 }
 
 # measure_steps PRECISION WORKLOAD...

@@ -43,16 +43,16 @@ class BenchTest {
         "--threads two          | 'two' is not an int",
         "--rounds 0             | --rounds must be at least 1",
         "--peers ../torch       | --peers: '../torch' is none of torch, djl, tf, nd4j, pytorch,"
-            + " pytorch-compile, cublas, cudnn (see gradus bench --help)",
+            + " pytorch-compile, pytorch-cudnn, cublas, cudnn (see gradus bench --help)",
         "--peers torch,cubla    | 'cubla' is none of torch, djl, tf, nd4j, pytorch,"
-            + " pytorch-compile, cublas, cudnn; did you mean cublas? (see",
+            + " pytorch-compile, pytorch-cudnn, cublas, cudnn; did you mean cublas? (see",
         "steps --peers trch     | none of torch, djl, tf, nd4j, pytorch, pytorch-compile; did you"
             + " mean torch? (see gradus bench steps --help)",
         "steps --peers cublas   | 'cublas' is none of torch, djl, tf, nd4j, pytorch, pytorch-compile",
         "steps --precision half | --precision: 'half' is none of float32, tf32, bf16 (see",
         "steps --workloads mlp,resnet19 | --workloads: 'resnet19' is none of mlp, cnn, resnet20,",
-        "kernels --peers cubla  | --peers: 'cubla' is none of pytorch, pytorch-compile, cublas, cudnn;"
-            + " did you mean cublas? (see gradus bench kernels --help)",
+        "kernels --peers cubla  | --peers: 'cubla' is none of pytorch, pytorch-compile,"
+            + " pytorch-cudnn, cublas, cudnn; did you mean cublas? (see gradus bench kernels --help)",
         "kernels --groups conv,Norms | 'Norms' is none of attention, conv,",
         "kernels --groups Norms | did you mean norm? (see",
       })

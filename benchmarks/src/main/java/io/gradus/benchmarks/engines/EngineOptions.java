@@ -14,7 +14,7 @@ public final class EngineOptions {
       description =
           "Other engines to measure, of torch, djl, tf, nd4j; the first time their libraries are"
               + " downloaded. Beside GPUs pytorch and pytorch-compile, which python3 must have, and"
-              + " for kernels cublas and cudnn.")
+              + " for kernels pytorch-cudnn, cublas and cudnn.")
   private List<String> peers = List.of();
 
   /** For picocli. */
@@ -27,16 +27,18 @@ public final class EngineOptions {
    */
   public void check(RunOptions run, boolean kernels) {
     List<String> known = new ArrayList<>(Peers.NAMES);
-    known.addAll(PythonWorker.NAMES);
+    known.addAll(kernels ? PythonWorker.NAMES : PythonWorker.TRAINING);
     if (kernels) {
       known.addAll(LibraryWorker.NAMES);
     }
     run.requireKnown("--peers", peers, known);
   }
 
-  /** Names of other engines. */
+  /** Names of other engines that train. */
   List<String> peers() {
-    return peers.stream().filter(name -> !LibraryWorker.isNamed(name)).toList();
+    return peers.stream()
+        .filter(name -> Peers.NAMES.contains(name) || PythonWorker.TRAINING.contains(name))
+        .toList();
   }
 
   /** Names of those that have single kernels. */

@@ -19,8 +19,14 @@ public final class PythonWorker {
   /** PyTorch with {@code torch.compile}. */
   public static final String COMPILED = "pytorch-compile";
 
-  /** Both. */
-  public static final List<String> NAMES = List.of(EAGER, COMPILED);
+  /** Those that train. */
+  static final List<String> TRAINING = List.of(EAGER, COMPILED);
+
+  /** PyTorch as it is, with attention that is cuDNN's or fails; for these kernels alone. */
+  public static final String CUDNN_ATTENTION = "pytorch-cudnn";
+
+  /** All. */
+  public static final List<String> NAMES = List.of(EAGER, COMPILED, CUDNN_ATTENTION);
 
   private static final String SCRIPT = "torch_worker.py";
 
@@ -53,7 +59,7 @@ public final class PythonWorker {
    * The command line of a worker.
    *
    * @param folder in which the scripts get a folder of their own
-   * @param name {@link #EAGER} or {@link #COMPILED}
+   * @param name one of {@link #NAMES}
    * @param more arguments of the script
    */
   public static List<String> command(Path folder, String name, String... more) throws IOException {
@@ -70,7 +76,12 @@ public final class PythonWorker {
     List<String> line = new ArrayList<>();
     line.add(python());
     line.add(own.resolve(SCRIPT).toString());
-    line.add(name.equals(COMPILED) ? "compile" : "eager");
+    line.add(
+        switch (name) {
+          case COMPILED -> "compile";
+          case CUDNN_ATTENTION -> "cudnn";
+          default -> "eager";
+        });
     line.addAll(List.of(more));
     return line;
   }

@@ -27,6 +27,11 @@ record Goal(double share, double ratio, String peer) {
     return new Goal(Double.NaN, ratio, KernelPeers.COMPILED);
   }
 
+  /** The same beside cuDNN's attention, as PyTorch calls it. */
+  static Goal ofCudnnAttention(double ratio) {
+    return new Goal(Double.NaN, ratio, KernelPeers.CUDNN_ATTENTION);
+  }
+
   /** The same beside cuDNN. */
   static Goal ofCudnn(double ratio) {
     return new Goal(Double.NaN, ratio, LibraryWorker.CUDNN);

@@ -2,6 +2,7 @@ package io.gradus.benchmarks.kernels;
 
 import static io.gradus.benchmarks.kernels.Goal.ofCompiled;
 import static io.gradus.benchmarks.kernels.Goal.ofCudnn;
+import static io.gradus.benchmarks.kernels.Goal.ofCudnnAttention;
 import static io.gradus.benchmarks.kernels.Goal.ofEager;
 
 import io.gradus.backend.Activation;
@@ -139,7 +140,7 @@ final class KernelCases {
   /** What memory limits, and attention. */
   private static KernelList restOfGpus() {
     return new KernelList(BF16)
-        .goals(ofEager(0.9).andLimit(0.57), ofEager(0.85).andLimit(0.45))
+        .goals(ofCudnnAttention(0.9).andLimit(0.57), ofCudnnAttention(0.85).andLimit(0.45))
         .attention(2, 16, 8192, 128, true)
         .goal(Goal.NONE)
         .attention(8, 12, 1024, 64, true)

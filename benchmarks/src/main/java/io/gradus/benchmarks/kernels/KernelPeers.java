@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 
 /**
  * Others' kernels beside ours, in processes that take turns with this one: PyTorch's, as it is and
- * compiled, and those of cuBLAS and cuDNN.
+ * compiled, with cuDNN's attention, and those of cuBLAS and cuDNN.
  */
 final class KernelPeers implements AutoCloseable {
   /** PyTorch without its compiler. */
@@ -23,6 +23,9 @@ final class KernelPeers implements AutoCloseable {
 
   /** PyTorch with its compiler. */
   static final String COMPILED = PythonWorker.COMPILED;
+
+  /** PyTorch with cuDNN's attention or none. */
+  static final String CUDNN_ATTENTION = PythonWorker.CUDNN_ATTENTION;
 
   /** All that have single kernels. */
   static final List<String> NAMES =
@@ -129,6 +132,9 @@ final class KernelPeers implements AutoCloseable {
   private static boolean worthwhile(KernelCase kernel, String name) {
     if (LibraryWorker.isNamed(name)) {
       return LibraryWorker.knows(name, kernel.peer());
+    }
+    if (name.equals(CUDNN_ATTENTION)) {
+      return kernel.group().equals("attention");
     }
     return name.equals(EAGER) || name.equals(kernel.goal().peer());
   }

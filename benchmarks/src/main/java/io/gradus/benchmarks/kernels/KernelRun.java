@@ -45,7 +45,7 @@ public final class KernelRun implements AutoCloseable {
    * A run; threads are set before any device opens, so there is one number of them.
    *
    * @param groups the groups to measure; all where empty
-   * @param peers other engines beside ours, of pytorch, pytorch-compile, cublas and cudnn
+   * @param peers other engines beside ours, of {@link KernelPeers#NAMES}
    * @param resume whether what an earlier run has measured for the same folder stands
    */
   public KernelRun(RunOptions run, List<String> groups, List<String> peers, boolean resume)

@@ -41,8 +41,9 @@ public final class KernelsBenchmark implements Callable<Integer> {
       paramLabel = "NAME",
       split = ",",
       description =
-          "Others beside GPUs: pytorch and pytorch-compile, for which python3 must have torch, and"
-              + " cublas and cudnn, from Python's packages or the CUDA toolkit (default: none).")
+          "Others beside GPUs: pytorch, pytorch-compile and pytorch-cudnn (with cuDNN's attention), for"
+              + " which python3 must have torch, and cublas and cudnn, from Python's packages or the"
+              + " CUDA toolkit (default: none).")
   private List<String> peers = List.of();
 
   @Option(

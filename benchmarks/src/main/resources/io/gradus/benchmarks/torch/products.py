@@ -40,13 +40,21 @@ def conv(dtype, kind, n, side, c, o, kernel, stride):
     return (g, x, w), gradient
 
 
+# Attention is the first's of these that can compute it.
+BACKENDS = ["CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH"]
+
+
+def cudnn_alone():
+    """Attention that cuDNN cannot compute is an error from now on."""
+    del BACKENDS[1:]
+
+
 def scaled_attention(q, k, v, causal):
     if not ON_GPU:
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    order = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    with sdpa_kernel(order, set_priority=True):
+    with sdpa_kernel([getattr(SDPBackend, name) for name in BACKENDS], set_priority=True):
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 

@@ -1,6 +1,8 @@
 """PyTorch as a worker of Gradus' benchmarks: commands on standard input, an answer a line on standard output.
 
-    torch_worker.py eager|compile [PRECISION]
+    torch_worker.py eager|compile|cudnn [PRECISION]
+
+eager is PyTorch as it is, compile the same with its compiler, cudnn the same with attention by cuDNN alone.
 
     about                         versions and device
     kernel CACHE NAME SIZE... TYPE   prepares a kernel; its operands are rotated beyond CACHE bytes
@@ -27,6 +29,7 @@ except ImportError as missing:
         print("error", missing, flush=True)
     sys.exit(1)
 
+import products
 from device import ON_GPU, about
 from kernels import Kernel
 from training import Training
@@ -90,4 +93,6 @@ if __name__ == "__main__":
     stream = torch.cuda.Stream() if ON_GPU and torch.cuda.is_available() else None
     # One stream for operands, calls and recording: what autograd does follows the stream of the forward pass.
     with torch.cuda.stream(stream):
+        if sys.argv[1] == "cudnn":
+            products.cudnn_alone()
         serve(Worker(sys.argv[1] == "compile", sys.argv[2] if len(sys.argv) > 2 else "float32"))

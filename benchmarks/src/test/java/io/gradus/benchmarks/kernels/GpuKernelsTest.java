@@ -324,12 +324,18 @@ class GpuKernelsTest {
   }
 
   @Test
-  void aLibraryIsAskedForItsKernelsAlone() {
+  void aPeerOfSomeKernelsIsAskedForTheseAlone() {
     String answers =
         "while read -r line; do case $line in about) echo fake;; *) echo ready;; esac; done";
     List<String> command = List.of("sh", "-c", answers);
     Map<String, List<String>> commands =
-        Map.of(LibraryWorker.CUBLAS, command, LibraryWorker.CUDNN, command);
+        Map.of(
+            LibraryWorker.CUBLAS,
+            command,
+            LibraryWorker.CUDNN,
+            command,
+            PythonWorker.CUDNN_ATTENTION,
+            command);
     try (KernelPeers peers = KernelPeers.start(commands, folder)) {
       assertEquals(List.of(LibraryWorker.CUDNN), peers.prepare(kernel(1, 1, Goal.NONE), 0));
       KernelCase product =
@@ -337,6 +343,9 @@ class GpuKernelsTest {
       assertEquals(List.of(LibraryWorker.CUBLAS), peers.prepare(product, 0));
       KernelCase layer = new KernelList(DType.FLOAT32).layerNorm(2, 2).cases().get(0);
       assertTrue(peers.prepare(layer, 0).isEmpty());
+      KernelCase attention =
+          new KernelList(DType.BFLOAT16).attention(1, 1, 2, 8, true).cases().get(0);
+      assertEquals(List.of(PythonWorker.CUDNN_ATTENTION), peers.prepare(attention, 0));
     }
   }
 
