@@ -241,4 +241,24 @@ bool same_bits(const AttentionOperands<T>& a, const AttentionOperands<T>& b) {
          same(a.grad_v, b.grad_v);
 }
 
+// A forward pass, or both, give the same bits in every order of threads and blocks.
+template <class T>
+void check_deterministic(const AttentionCase& c, bool backward) {
+  using gradus::emulator::Order;
+  auto run = [&](AttentionOperands<T>& o) {
+    CALL(o.forward());
+    if (backward) CALL(o.backward());
+  };
+  AttentionOperands<T> first(c);
+  run(first);
+  gradus::emulator::Options saved = gradus::emulator::options();
+  for (Order order : {Order::reverse, Order::random}) {
+    gradus::emulator::options().order = order;
+    AttentionOperands<T> o(c);
+    run(o);
+    CHECK(same_bits(o, first));
+  }
+  gradus::emulator::options() = saved;
+}
+
 }  // namespace test

@@ -237,23 +237,10 @@ TEST(hopper_and_portable_fit) {
   }
 }
 
-// The same bits in every order of threads and blocks.
 TEST(hopper_deterministic) {
-  using gradus::emulator::Order;
   Capability hopper(90);
   AttentionCase c = sizes(140, 150, 64, true);
   c.heads = 3;
-  AttentionOperands<bfloat16> first(c);
-  CALL(first.forward());
-  CALL(first.backward());
-  gradus::emulator::Options saved = gradus::emulator::options();
-  for (Order order : {Order::reverse, Order::random}) {
-    gradus::emulator::options().order = order;
-    AttentionOperands<bfloat16> o(c);
-    CALL(o.forward());
-    CALL(o.backward());
-    CHECK(same_bits(o, first));
-  }
-  gradus::emulator::options() = saved;
+  check_deterministic<bfloat16>(c, true);
 }
 #endif

@@ -164,6 +164,27 @@ void check(Product<T, C>& product, const char* file, int line) {
 }
 #define CHECK_PRODUCT(product) test::check(product, __FILE__, __LINE__)
 
+// Infinities and NaN in rows 0 to 2 of a come through ReLU, into these rows alone. Rows of the result are ldc apart; 0: dense.
+template <class T>
+void check_not_finite(int64_t m, int64_t ldc = 0) {
+  gr_matmul_problem p = problem(m, 24, 40);
+  p.ldc = ldc;
+  p.activation = GR_ACTIVATION_RELU;
+  Product<T> product(p);
+  product.a.set(0 * 40 + 7, kInfinity);
+  product.a.set(1 * 40 + 9, kNaN);
+  product.a.set(2 * 40 + 39, -kInfinity);
+  for (int64_t j = 0; j < 24; j++) product.b.set(7 * 24 + j, 2);
+  for (int64_t j = 0; j < 24; j++) product.b.set(39 * 24 + j, 2);
+  CALL(product.call());
+  for (int64_t j = 0; j < 24; j++) {
+    CHECK_EQUAL(product.c[0 * product.ldc + j], kInfinity);
+    CHECK(std::isnan(product.c[1 * product.ldc + j]));
+    CHECK_EQUAL(product.c[2 * product.ldc + j], 0.0);
+    CHECK(std::isfinite(product.c[3 * product.ldc + j]));
+  }
+}
+
 template <class F>
 void for_floating(F f) {
   f(float{});
