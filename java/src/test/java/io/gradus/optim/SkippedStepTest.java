@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -25,68 +26,28 @@ class SkippedStepTest {
   private static final DType[] TYPES = {DType.FLOAT32, DType.FLOAT64, DType.BFLOAT16};
 
   private enum Kind {
-    SGD {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new SGD(params, 0.1);
-      }
-    },
-    MOMENTUM {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new SGD(params, new SGD.Options(0.1, 0.9, 0.25, 0.01, false));
-      }
-    },
-    ADAM {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new Adam(params, AdamOptions.of(0.1).withWeightDecay(0.1));
-      }
-    },
-    ADAM_W {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new AdamW(params, 0.1);
-      }
-    },
-    RMS_PROP {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new RMSprop(params, RMSprop.Options.of(0.1).withCentered(true).withMomentum(0.5));
-      }
-    },
-    PLAIN_RMS_PROP {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new RMSprop(params, 0.1);
-      }
-    },
-    ADAGRAD {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new Adagrad(params, Adagrad.Options.of(0.1).withLrDecay(0.5));
-      }
-    },
-    LION {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new Lion(params, Lion.Options.of(0.1).withWeightDecay(0.1));
-      }
-    },
-    MUON {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new Muon(params, Muon.Options.of(0.1).withWeightDecay(0.1));
-      }
-    },
-    CUSTOM {
-      @Override
-      Optimizer of(List<Tensor> params) {
-        return new Custom(params);
-      }
-    };
+    SGD(params -> new SGD(params, 0.1)),
+    MOMENTUM(params -> new SGD(params, new SGD.Options(0.1, 0.9, 0.25, 0.01, false))),
+    ADAM(params -> new Adam(params, AdamOptions.of(0.1).withWeightDecay(0.1))),
+    ADAM_W(params -> new AdamW(params, 0.1)),
+    RMS_PROP(
+        params ->
+            new RMSprop(params, RMSprop.Options.of(0.1).withCentered(true).withMomentum(0.5))),
+    PLAIN_RMS_PROP(params -> new RMSprop(params, 0.1)),
+    ADAGRAD(params -> new Adagrad(params, Adagrad.Options.of(0.1).withLrDecay(0.5))),
+    LION(params -> new Lion(params, Lion.Options.of(0.1).withWeightDecay(0.1))),
+    MUON(params -> new Muon(params, Muon.Options.of(0.1).withWeightDecay(0.1))),
+    CUSTOM(Custom::new);
 
-    abstract Optimizer of(List<Tensor> params);
+    private final Function<List<Tensor>, Optimizer> maker;
+
+    Kind(Function<List<Tensor>, Optimizer> maker) {
+      this.maker = maker;
+    }
+
+    Optimizer of(List<Tensor> params) {
+      return maker.apply(params);
+    }
   }
 
   /** An optimizer that knows nothing of flags, and whose steps depend on their number. */

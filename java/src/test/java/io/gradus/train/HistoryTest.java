@@ -32,6 +32,7 @@ class HistoryTest {
 
   private BufferedImage curves(History history) throws IOException {
     Path file = folder.resolve("curves.png");
+    Files.deleteIfExists(file);
     Curves.write(file, history);
     BufferedImage image = ImageIO.read(file.toFile());
     assertNotNull(image);

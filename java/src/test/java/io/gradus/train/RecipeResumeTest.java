@@ -1,5 +1,6 @@
 package io.gradus.train;
 
+import static io.gradus.train.StoppedRuns.assertSame;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -15,11 +16,12 @@ import io.gradus.io.TensorFile;
 import io.gradus.nn.Module;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Tensor;
+import io.gradus.train.StoppedRuns.Listener;
+import io.gradus.train.StoppedRuns.Stop;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -44,35 +46,6 @@ class RecipeResumeTest {
 
   @TempDir private Path folder;
 
-  /** Ends a run as a kill would. */
-  private static final class Stop extends RuntimeException {
-    private static final long serialVersionUID = 1L;
-  }
-
-  /** Notes what it is told, and may end the run after some batches. */
-  private static final class Listener implements TrainingListener {
-    final List<String> notes = new ArrayList<>();
-    private final int stopAt;
-    private int trained;
-
-    Listener(int stopAt) {
-      this.stopAt = stopAt;
-    }
-
-    @Override
-    public void batchTrained(int batch, double meanLoss, double accuracy) {
-      trained++;
-      if (trained == stopAt) {
-        throw new Stop();
-      }
-    }
-
-    @Override
-    public void note(String message) {
-      notes.add(message);
-    }
-  }
-
   private CheckpointOptions checkpoints(String name) {
     return CheckpointOptions.in(folder.resolve(name)).withEvery(Duration.ZERO);
   }
@@ -95,15 +68,6 @@ class RecipeResumeTest {
     return t.detach().toBytes();
   }
 
-  private static void assertSame(Map<String, Object> expected, Map<String, Object> actual) {
-    assertEquals(expected.keySet(), actual.keySet());
-    List<String> differing =
-        expected.keySet().stream()
-            .filter(name -> !expected.get(name).equals(actual.get(name)))
-            .toList();
-    assertEquals(List.of(), differing);
-  }
-
   @ParameterizedTest
   @CsvSource({"SGD, 2", "SGD, 3", "SGD, 11", "MUON, 5", "MUON, 13"})
   void cifarFast(CifarFast.Method method, int stopAt) throws IOException {
@@ -117,11 +81,11 @@ class RecipeResumeTest {
     CifarFast resumed = new CifarFast(RecipesTest.images(), Device.cpu(), options);
     // What the thread's generator stands at must come from the checkpoint.
     Generator.seed(12345);
-    Listener listener = new Listener(0);
+    Listener listener = new Listener();
     History history = resumed.fit(List.of(listener), kept.withResume(true));
     assertSame(expected, state(resumed.network(), history));
-    assertEquals(1, listener.notes.size(), listener.notes::toString);
-    assertTrue(listener.trained < 14 && listener.trained >= 14 - stopAt, () -> "" + stopAt);
+    assertEquals(1, listener.notes().size(), listener.notes()::toString);
+    assertTrue(listener.trained() < 14 && listener.trained() >= 14 - stopAt, () -> "" + stopAt);
   }
 
   @ParameterizedTest
@@ -138,10 +102,10 @@ class RecipeResumeTest {
     assertSame(expected, state(resumed.model().network(), history));
     // Once more: the run has ended, and nothing changes.
     CharGpt again = new CharGpt(RecipesTest.text(), Device.cpu(), TEXT);
-    Listener listener = new Listener(0);
+    Listener listener = new Listener();
     History same = again.fit(List.of(listener), kept.withResume(true));
     assertSame(expected, state(again.model().network(), same));
-    assertEquals(List.of("resumed after epoch 3"), listener.notes);
+    assertEquals(List.of("resumed after epoch 3"), listener.notes());
   }
 
   static Stream<Device> devices() {
@@ -159,10 +123,10 @@ class RecipeResumeTest {
     assertThrows(Stop.class, () -> stopped.fit(List.of(new Listener(3)), kept));
     CharGpt resumed = new CharGpt(RecipesTest.text(), device, options);
     Generator.seed(12345);
-    Listener listener = new Listener(0);
+    Listener listener = new Listener();
     History history = resumed.fit(List.of(listener), kept.withResume(true));
     assertSame(expected, state(resumed.model().network(), history));
-    assertEquals(List.of("resumed in epoch 1 after batch 2"), listener.notes);
+    assertEquals(List.of("resumed in epoch 1 after batch 2"), listener.notes());
   }
 
   @Test

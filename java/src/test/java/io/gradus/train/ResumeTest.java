@@ -1,5 +1,6 @@
 package io.gradus.train;
 
+import static io.gradus.train.StoppedRuns.assertSame;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,12 +19,13 @@ import io.gradus.optim.Schedule;
 import io.gradus.tensor.Generator;
 import io.gradus.tensor.Precision;
 import io.gradus.tensor.Tensor;
+import io.gradus.train.StoppedRuns.Listener;
+import io.gradus.train.StoppedRuns.Stop;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,37 +43,6 @@ class ResumeTest {
   private static final int EPOCHS = 4;
 
   @TempDir private Path folder;
-
-  /** Ends a run as a kill would: after the checkpoint of one batch, within the next. */
-  private static final class Stop extends RuntimeException {
-    private static final long serialVersionUID = 1L;
-  }
-
-  private static final class StopAt implements TrainingListener {
-    private final int at;
-    private int trained;
-
-    StopAt(int at) {
-      this.at = at;
-    }
-
-    @Override
-    public void batchTrained(int batch, double meanLoss, double accuracy) {
-      trained++;
-      if (trained == at) {
-        throw new Stop();
-      }
-    }
-  }
-
-  private static final class Notes implements TrainingListener {
-    private final List<String> lines = new ArrayList<>();
-
-    @Override
-    public void note(String message) {
-      lines.add(message);
-    }
-  }
 
   private enum Recipe {
     ADAMW_COSINE {
@@ -178,21 +149,11 @@ class ResumeTest {
     }
   }
 
-  /** Names what differs, rather than print all of it. */
-  private static void assertSame(Map<String, Object> expected, Map<String, Object> actual) {
-    assertEquals(expected.keySet(), actual.keySet());
-    List<String> differing =
-        expected.keySet().stream()
-            .filter(name -> !expected.get(name).equals(actual.get(name)))
-            .toList();
-    assertEquals(List.of(), differing);
-  }
-
   private Run stoppedAndResumed(Recipe recipe, int batch) throws IOException {
     Path checkpoints = folder.resolve("stopped");
-    Run stopped = new Run(recipe, checkpoints, false, new StopAt(batch));
+    Run stopped = new Run(recipe, checkpoints, false, new Listener(batch));
     assertThrows(Stop.class, stopped.trainer::fit);
-    Run resumed = new Run(recipe, checkpoints, true, new Notes());
+    Run resumed = new Run(recipe, checkpoints, true, new Listener());
     // What the thread's generator stands at must come from the checkpoint.
     Generator.seed(12345);
     resumed.trainer.fit();
@@ -202,7 +163,7 @@ class ResumeTest {
   @ParameterizedTest
   @EnumSource(Recipe.class)
   void inTheMiddleOfAnEpoch(Recipe recipe) throws IOException {
-    Run whole = new Run(recipe, folder.resolve("whole"), false, new Notes());
+    Run whole = new Run(recipe, folder.resolve("whole"), false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
     assertSame(expected, stoppedAndResumed(recipe, BATCHES + 3).state());
@@ -217,20 +178,20 @@ class ResumeTest {
   @ParameterizedTest
   @MethodSource("recipesAndDevices")
   void withCapturedSteps(Recipe recipe, Device device) throws IOException {
-    Run eager = new Run(recipe, folder.resolve("eager"), false, new Notes(), device, false);
+    Run eager = new Run(recipe, folder.resolve("eager"), false, new Listener(), device, false);
     eager.trainer.fit();
     Map<String, Object> expected = eager.state();
     Path none = folder.resolve("whole");
-    Notes notes = new Notes();
-    Run whole = new Run(recipe, none, false, notes, device, true);
+    Listener listener = new Listener();
+    Run whole = new Run(recipe, none, false, listener, device, true);
     whole.trainer.fit();
     assertSame(expected, whole.state());
-    boolean eagerly = notes.lines.stream().anyMatch(line -> line.contains("does not record"));
-    assertEquals(device.equals(Device.reference()), eagerly, notes.lines::toString);
+    boolean eagerly = listener.notes().stream().anyMatch(line -> line.contains("does not record"));
+    assertEquals(device.equals(Device.reference()), eagerly, listener.notes()::toString);
     Path checkpoints = folder.resolve("stopped");
-    Run stopped = new Run(recipe, checkpoints, false, new StopAt(BATCHES + 3), device, true);
+    Run stopped = new Run(recipe, checkpoints, false, new Listener(BATCHES + 3), device, true);
     assertThrows(Stop.class, stopped.trainer::fit);
-    Run resumed = new Run(recipe, checkpoints, true, new Notes(), device, true);
+    Run resumed = new Run(recipe, checkpoints, true, new Listener(), device, true);
     Generator.seed(12345);
     resumed.trainer.fit();
     assertSame(expected, resumed.state());
@@ -239,7 +200,7 @@ class ResumeTest {
   @ParameterizedTest
   @CsvSource({"2", "5", "6", "20"})
   void atAnyBatch(int batch) throws IOException {
-    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Notes());
+    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
     assertSame(expected, stoppedAndResumed(Recipe.ADAMW_COSINE, batch).state());
@@ -247,12 +208,12 @@ class ResumeTest {
 
   @Test
   void theRecipesDoWhatTheyAreNamedFor() throws IOException {
-    Run stopping = new Run(Recipe.EARLY_STOPPING, folder.resolve("early"), false, new Notes());
+    Run stopping = new Run(Recipe.EARLY_STOPPING, folder.resolve("early"), false, new Listener());
     assertEquals(3, stopping.trainer.fit().epochs().size());
-    Run plateau = new Run(Recipe.PLATEAU, folder.resolve("plateau"), false, new Notes());
+    Run plateau = new Run(Recipe.PLATEAU, folder.resolve("plateau"), false, new Listener());
     plateau.trainer.fit();
     assertTrue(plateau.optimizer.lr() < 0.02, () -> "rate " + plateau.optimizer.lr());
-    Run half = new Run(Recipe.FP16, folder.resolve("half"), false, new Notes());
+    Run half = new Run(Recipe.FP16, folder.resolve("half"), false, new Listener());
     half.trainer.fit();
     long steps = half.optimizer.stateDict().get("group0.step").toLongs()[0];
     assertTrue(steps > EPOCHS * BATCHES / 2 && steps < EPOCHS * BATCHES, () -> steps + " steps");
@@ -260,10 +221,10 @@ class ResumeTest {
 
   @Test
   void ofAFinishedRunChangesNothing() throws IOException {
-    Run whole = new Run(Recipe.EARLY_STOPPING, folder, false, new Notes());
+    Run whole = new Run(Recipe.EARLY_STOPPING, folder, false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
-    Run again = new Run(Recipe.EARLY_STOPPING, folder, true, new Notes());
+    Run again = new Run(Recipe.EARLY_STOPPING, folder, true, new Listener());
     again.trainer.fit();
     assertSame(expected, again.state());
   }
@@ -272,20 +233,20 @@ class ResumeTest {
   void saysWhereItGoesOn() throws IOException {
     assertThrows(
         Stop.class,
-        new Run(Recipe.SGD_MOMENTUM, folder, false, new StopAt(BATCHES + 3)).trainer::fit);
-    Notes notes = new Notes();
-    new Run(Recipe.SGD_MOMENTUM, folder, true, notes).trainer.fit();
-    assertEquals(List.of("resumed in epoch 2 after batch 2"), notes.lines);
-    Notes after = new Notes();
-    new Run(Recipe.SGD_MOMENTUM, folder, true, after).trainer.fit();
-    assertEquals(List.of("resumed after epoch " + EPOCHS), after.lines);
+        new Run(Recipe.SGD_MOMENTUM, folder, false, new Listener(BATCHES + 3)).trainer::fit);
+    Listener listener = new Listener();
+    new Run(Recipe.SGD_MOMENTUM, folder, true, listener).trainer.fit();
+    assertEquals(List.of("resumed in epoch 2 after batch 2"), listener.notes());
+    Listener later = new Listener();
+    new Run(Recipe.SGD_MOMENTUM, folder, true, later).trainer.fit();
+    assertEquals(List.of("resumed after epoch " + EPOCHS), later.notes());
   }
 
   @Test
   void ofAnotherRunIsRefusedWithBothIdentities() throws IOException {
     assertThrows(
-        Stop.class, new Run(Recipe.SGD_MOMENTUM, folder, false, new StopAt(3)).trainer::fit);
-    Run other = new Run(Recipe.PLATEAU, folder, true, new Notes());
+        Stop.class, new Run(Recipe.SGD_MOMENTUM, folder, false, new Listener(3)).trainer::fit);
+    Run other = new Run(Recipe.PLATEAU, folder, true, new Listener());
     ArgumentException e = assertThrows(ArgumentException.class, other.trainer::fit);
     String message = e.getMessage();
     assertTrue(message.contains(Recipe.SGD_MOMENTUM.name()), message);
@@ -295,42 +256,44 @@ class ResumeTest {
 
   @Test
   void whereNothingIsThereStartsAnew() throws IOException {
-    Run fresh = new Run(Recipe.ADAMW_COSINE, folder.resolve("fresh"), false, new Notes());
+    Run fresh = new Run(Recipe.ADAMW_COSINE, folder.resolve("fresh"), false, new Listener());
     fresh.trainer.fit();
     Map<String, Object> expected = fresh.state();
-    Notes notes = new Notes();
-    Run resumed = new Run(Recipe.ADAMW_COSINE, folder.resolve("nothing"), true, notes);
+    Listener listener = new Listener();
+    Run resumed = new Run(Recipe.ADAMW_COSINE, folder.resolve("nothing"), true, listener);
     resumed.trainer.fit();
     assertSame(expected, resumed.state());
-    assertEquals(List.of(), notes.lines);
+    assertEquals(List.of(), listener.notes());
   }
 
   @Test
   void fallsBackToTheCheckpointBeforeADamagedOne() throws IOException {
-    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Notes());
+    Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
     Path checkpoints = folder.resolve("damaged");
     assertThrows(
-        Stop.class, new Run(Recipe.ADAMW_COSINE, checkpoints, false, new StopAt(4)).trainer::fit);
+        Stop.class, new Run(Recipe.ADAMW_COSINE, checkpoints, false, new Listener(4)).trainer::fit);
     Path newest = Checkpoint.load(checkpoints).file();
     byte[] bytes = Files.readAllBytes(newest);
     bytes[bytes.length / 2] ^= 1;
     Files.write(newest, bytes);
-    Notes notes = new Notes();
-    Run resumed = new Run(Recipe.ADAMW_COSINE, checkpoints, true, notes);
+    Listener listener = new Listener();
+    Run resumed = new Run(Recipe.ADAMW_COSINE, checkpoints, true, listener);
     resumed.trainer.fit();
     assertSame(expected, resumed.state());
-    assertEquals(2, notes.lines.size(), notes.lines::toString);
-    assertTrue(notes.lines.get(0).startsWith(newest.getFileName().toString()), notes.lines.get(0));
-    assertEquals("resumed in epoch 1 after batch 2", notes.lines.get(1));
+    assertEquals(2, listener.notes().size(), listener.notes()::toString);
+    assertTrue(
+        listener.notes().get(0).startsWith(newest.getFileName().toString()),
+        listener.notes().get(0));
+    assertEquals("resumed in epoch 1 after batch 2", listener.notes().get(1));
   }
 
   @Test
   void aRunThatCannotWriteItsCheckpointsSaysSo() throws IOException {
     Path taken = folder.resolve("taken");
     Files.writeString(taken, "notes");
-    Run run = new Run(Recipe.ADAMW_COSINE, taken, true, new Notes());
+    Run run = new Run(Recipe.ADAMW_COSINE, taken, true, new Listener());
     IOException e = assertThrows(IOException.class, run.trainer::fit);
     assertTrue(e.getMessage().contains(taken.toString()), e.getMessage());
     assertEquals("notes", Files.readString(taken));
