@@ -210,7 +210,8 @@ public final class Norm {
     checkInput("layerNorm", x);
     checkVector("layerNorm", "weight", weight, x);
     checkVector("layerNorm", "bias", bias, x);
-    return new LayerNormFunction(eps, weight != null, bias != null).apply(present(x, weight, bias));
+    return SampleNormFunction.ofRows(eps, weight != null, bias != null)
+        .apply(present(x, weight, bias));
   }
 
   /**
@@ -255,7 +256,7 @@ public final class Norm {
         groups,
         x.size(-1),
         x.shape());
-    return new GroupNormFunction("groupNorm", groups, eps, weight != null, bias != null)
+    return SampleNormFunction.ofGroups("groupNorm", groups, eps, weight != null, bias != null)
         .apply(present(x, weight, bias));
   }
 
@@ -287,7 +288,7 @@ public final class Norm {
       Tensor x, @Nullable Tensor weight, @Nullable Tensor bias, double eps) {
     checkGrouped("instanceNorm", x, weight, bias);
     long groups = Math.max(1, x.size(-1));
-    return new GroupNormFunction("instanceNorm", groups, eps, weight != null, bias != null)
+    return SampleNormFunction.ofGroups("instanceNorm", groups, eps, weight != null, bias != null)
         .apply(present(x, weight, bias));
   }
 
