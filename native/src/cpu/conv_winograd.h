@@ -18,7 +18,7 @@ namespace gradus::cpu::conv {
 
 constexpr int kTile = 4, kTileResults = kTile * kTile;      // pixels of a tile of results
 constexpr int kEdge = kTile + 2, kPositions = kEdge * kEdge;  // pixels of the source under it, and what they are transformed to
-constexpr int64_t kNeighbours = 8;                            // tiles whose columns the first-level cache holds
+constexpr int64_t kNeighbours = 4;                            // tiles whose columns the first-level cache holds
 
 // The tiles of all images, row by row. What they read of the source, and where the results go, is told by the window.
 struct TileGrid {
