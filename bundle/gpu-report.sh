@@ -1,9 +1,9 @@
 #!/bin/sh
 # Everything that shows on a GPU whether Gradus is right there and how fast it is, in steps, the most telling first:
-#   gpu-report.sh --out DIR [--minutes 9] [--device cuda] [--cifar DIR] [--runs 10]
+#   gpu-report.sh --out DIR [--minutes 9] [--device cuda] [--cifar DIR] [--runs 20]
 # A step that is done is kept in DIR and not done again, so the command is repeated until it says that nothing is left; what a
 # step prints is there at once, and DIR/summary.txt and DIR/report.tgz after each call. --cifar names a folder with CIFAR-10, on
-# which the recipe cifar10-fast then runs with so many seeds. `--device emulated` tries the whole without a GPU, at small sizes.
+# which the recipe cifar10-fast then runs with so many seeds, beside PyTorch. `--device emulated` tries the whole without a GPU, at small sizes.
 # Exit status: 0 all passed, 1 something failed, 2 bad use or no device, 3 not done yet: call it again.
 set -u
 
@@ -14,7 +14,7 @@ out=
 minutes=9
 device=cuda
 cifar=
-runs=10
+runs=20
 
 say() { printf '%s\n' "$*"; }
 die() {
@@ -154,11 +154,8 @@ run_cifar() {
     left_out "cifar10-fast: name a folder with CIFAR-10 by --cifar"
     return
   fi
-  seed=1
-  while [ "$seed" -le "$runs" ]; do
-    step "cifar10-fast-$seed" 300 "$gradus" train --recipe cifar10-fast --data "$cifar" --device "$device" --seed "$seed" --out "$out/cifar-$seed"
-    seed=$((seed + 1))
-  done
+  step cifar10-fast 1800 "$gradus" bench recipe --data "$cifar" --device "$device" --peers pytorch,pytorch-compile --rounds "$runs" --resume \
+    --out "$out/recipe" $trial
 }
 
 sanitize() {
@@ -198,14 +195,11 @@ summarize() {
     for report in "$out"/steps-*/steps.md; do
       tables "$report"
     done
-    if [ -n "$cifar" ]; then
-      say
-      grep -h '^test accuracy' "$out"/logs/cifar10-fast-*.log 2> /dev/null
-    fi
+    tables "$out/recipe/recipe.md"
   } > "$out/summary.txt"
   rm -f "$lines"
   # One file to take home; weights and the processes' scripts and arrays stay.
-  command -v tar > /dev/null && (cd "$out" && tar --exclude=report.tgz --exclude=work --exclude='cifar-*' -czf report.tgz .)
+  command -v tar > /dev/null && (cd "$out" && tar --exclude=report.tgz --exclude=work -czf report.tgz .)
   say "$passed passed, $failed failed, $left not done yet; see $out/summary.txt"
 }
 

@@ -8,6 +8,7 @@ import io.gradus.benchmarks.engines.Workload;
 import io.gradus.benchmarks.kernels.KernelRun;
 import io.gradus.benchmarks.kernels.KernelsBenchmark;
 import io.gradus.benchmarks.kernels.TuneBenchmark;
+import io.gradus.benchmarks.recipes.RecipeBenchmark;
 import io.gradus.benchmarks.report.RunOptions;
 import java.io.IOException;
 import java.util.Arrays;
@@ -27,6 +28,7 @@ import picocli.CommandLine.Option;
       "gradus bench steps     training steps alone (--help)",
       "gradus bench kernels   kernels alone (--help)",
       "gradus bench tune      the tiles of the matrix product on a Hopper GPU (--help)",
+      "gradus bench recipe    CIFAR-10 to 94%, beside PyTorch (--help)",
       "gradus bench NAME      a JMH benchmark, such as Matmul -p size=1024; all of JMH's options"
     },
     sortOptions = false)
@@ -52,6 +54,7 @@ public final class Bench implements Callable<Integer> {
     STEPS,
     KERNELS,
     TUNE,
+    RECIPE,
     JMH;
 
     /** JMH's own options begin with one dash. */
@@ -63,6 +66,7 @@ public final class Bench implements Callable<Integer> {
         case "steps" -> STEPS;
         case "kernels" -> KERNELS;
         case "tune", "--tune" -> TUNE;
+        case "recipe" -> RECIPE;
         default -> args[0].startsWith("--") ? ALL : JMH;
       };
     }
@@ -82,6 +86,8 @@ public final class Bench implements Callable<Integer> {
           case KERNELS -> RunOptions.execute(new KernelsBenchmark(), withoutWord("kernels", args));
           case TUNE ->
               RunOptions.execute(new TuneBenchmark(), Arrays.copyOfRange(args, 1, args.length));
+          case RECIPE ->
+              RunOptions.execute(new RecipeBenchmark(), withoutWord("recipe", args));
           default -> RunOptions.execute(new Bench(), args);
         });
   }

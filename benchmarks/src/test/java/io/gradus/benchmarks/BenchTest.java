@@ -29,6 +29,7 @@ class BenchTest {
     assertEquals(Kind.KERNELS, kind("kernels"));
     assertEquals(Kind.TUNE, kind("--tune", "--device", "cuda"));
     assertEquals(Kind.TUNE, kind("tune"));
+    assertEquals(Kind.RECIPE, kind("recipe", "--data", "x"));
     assertEquals(Kind.JMH, kind("jmh", "-l"));
     assertEquals(Kind.JMH, kind("-l"));
     assertEquals(Kind.JMH, kind("Matmul", "-p", "size=1024"));

@@ -45,6 +45,10 @@ class GpuReportTest {
             mkdir -p "$2"
             echo "# a table" > "$2/${2##*/}.md"
             case $2 in *kernels) ;; *) mv "$2/${2##*/}.md" "$2/steps.md" ;; esac ;;
+          "bench recipe")
+            while [ "$1" != --out ]; do shift; done
+            mkdir -p "$2"
+            echo "# recipes' table" > "$2/recipe.md" ;;
         esac
         """);
     program("gpu-check/gradus_conformance", "");
@@ -155,10 +159,12 @@ class GpuReportTest {
   }
 
   @Test
-  void seedsOfTheRecipeAreStepsOfTheirOwn() throws Exception {
+  void theRecipeRunsBesidePyTorch() throws Exception {
     String text = report(0, "--cifar", "/data", "--runs", "2");
-    assertTrue(text.contains("passed  cifar10-fast-2"), text);
-    assertEquals(2, count("gradus train --recipe cifar10-fast --data /data --device cuda --seed"));
+    assertTrue(text.contains("passed  cifar10-fast"), text);
+    assertEquals(1, count("gradus bench recipe --data /data --device cuda"));
+    String summary = Files.readString(out.resolve("summary.txt"));
+    assertTrue(summary.contains("# recipes' table"), summary);
   }
 
   @Test

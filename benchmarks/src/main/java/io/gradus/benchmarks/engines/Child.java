@@ -94,7 +94,7 @@ public final class Child implements AutoCloseable {
   }
 
   /** The same where the answer is numbers with blanks between them. */
-  List<Double> numbers(String command) throws PeerException {
+  public List<Double> numbers(String command) throws PeerException {
     String answer = ask(command);
     try {
       return Arrays.stream(answer.split(" ", -1)).map(Double::parseDouble).toList();

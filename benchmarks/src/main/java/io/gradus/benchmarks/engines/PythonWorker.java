@@ -20,7 +20,7 @@ public final class PythonWorker {
   public static final String COMPILED = "pytorch-compile";
 
   /** Those that train. */
-  static final List<String> TRAINING = List.of(EAGER, COMPILED);
+  public static final List<String> TRAINING = List.of(EAGER, COMPILED);
 
   /** PyTorch as it is, with attention that is cuDNN's or fails; for these kernels alone. */
   public static final String CUDNN_ATTENTION = "pytorch-cudnn";
@@ -40,6 +40,7 @@ public final class PythonWorker {
           "layers.py",
           "networks.py",
           "products.py",
+          "recipe.py",
           "training.py");
 
   private PythonWorker() {}

@@ -13,8 +13,10 @@ eager is PyTorch as it is, compile the same with its compiler, cudnn the same wi
     losses N                      the losses of N steps without dropout
     run N                         the seconds that N steps with dropout took
     memory                        the bytes of the device's memory that were in use at most
+    recipe FILE EPOCHS BATCH WIDTH...   reads the images of recipe.py
+    train SEED                    the seconds that a run of the recipe took, and its share of right answers
 
-PRECISION (float32, tf32, bf16) is that of training steps. An answer that begins with "error" says what went wrong. The end of
+PRECISION (float32, tf32, bf16) is that of training steps and recipes. An answer that begins with "error" says what went wrong. The end of
 the input ends the process. GRADUS_TORCH_DEVICE names another device than cuda, to try this without a GPU.
 """
 
@@ -32,6 +34,7 @@ except ImportError as missing:
 import products
 from device import ON_GPU, about
 from kernels import Kernel
+from recipe import Recipe
 from training import Training
 
 
@@ -41,6 +44,7 @@ class Worker:
         self.precision = precision
         self.kernel = None
         self.training = None
+        self.recipe = None
 
     def answer(self, command, words):
         if command == "about":
@@ -71,6 +75,12 @@ class Worker:
             return repr(self.training.run(int(words[0])))
         if command == "memory":
             return str(torch.cuda.max_memory_allocated() if ON_GPU else 0)
+        if command == "recipe":
+            widths = [int(w) for w in words[3:]]
+            self.recipe = Recipe(words[0], float(words[1]), int(words[2]), widths, self.compiled, self.precision)
+            return f"{about()}, {self.precision}"
+        if command == "train":
+            return " ".join(repr(v) for v in self.recipe.train(int(words[0])))
         raise ValueError(f"unknown command {command}")
 
 
