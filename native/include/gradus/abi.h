@@ -26,7 +26,7 @@
 #endif
 
 /* Raised whenever a function or a struct changes its meaning. */
-#define GR_ABI_VERSION 3
+#define GR_ABI_VERSION 4
 
 /* Outcome of a call; the message of all but the first is given by gr_error. */
 typedef enum gr_status {

@@ -24,6 +24,13 @@ typedef struct gr_conv {
   int64_t precision;  /* gr_precision */
   int64_t accumulate; /* 1: the result is added to what the output holds (after the activation), 0: it replaces it */
   int64_t wide_weights; /* whether gradW is FLOAT32 where x and gradY are of 16 bits: the sums as they are */
+  /* Forward and backward weight, where norm_mean is not 0: in the place of x they read
+   *   z = max((x - norm_mean) norm_inv_std norm_weight + norm_bias, 0),
+   * rounded to dtype, which gr_batch_norm_apply writes bit for bit; forward writes its mask, as that does, to norm_mask.
+   * Addresses, of [c]: norm_mean and norm_inv_std FLOAT32, norm_weight and norm_bias (each optional: 1 and 0) of their own type,
+   * dtype or FLOAT32; norm_mask optional. See gr_conv2d_normalises for what is supported. */
+  int64_t norm_mean, norm_inv_std, norm_weight, norm_bias, norm_mask;
+  int64_t norm_weight_dtype, norm_bias_dtype;
 } gr_conv;
 
 GR_BEGIN
@@ -43,13 +50,18 @@ int gr_conv2d_backward_input(int64_t grad_y, int64_t w, int64_t grad_x, int64_t 
 int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad_w, int64_t scratch, int64_t scratch_bytes, int64_t shape,
                               int32_t dtype, int64_t stream);
 
-/* Bytes of scratch memory, whatever the optional operands. */
+/* 1 where a convolution of these sizes can normalise x itself (norm_mean and its like) and should gain by it, over a step of
+ * training; else 0. Only devices of capability 9.0 can, for types of 16 bits, kernels of 1 x 1 with stride 1 and no padding, one
+ * group, c and o multiples of 8 and addresses of 16 bytes; anything else with norm_mean is GR_UNSUPPORTED, and nothing is done. */
+int64_t gr_conv2d_normalises(int64_t shape, int32_t dtype, int64_t stream);
+
+/* Bytes of scratch memory, whatever the optional operands but norm_mean. */
 int64_t gr_conv2d_forward_scratch(int64_t shape, int32_t dtype, int64_t stream);
 int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype, int64_t stream);
 int64_t gr_conv2d_backward_weight_scratch(int64_t shape, int32_t dtype, int64_t stream);
 
 #define GR_CONV_FUNCTIONS(F)                                                                                             \
-  F(conv2d_forward) F(conv2d_backward_input) F(conv2d_backward_weight) F(conv2d_forward_scratch)                        \
+  F(conv2d_forward) F(conv2d_backward_input) F(conv2d_backward_weight) F(conv2d_normalises) F(conv2d_forward_scratch)   \
   F(conv2d_backward_input_scratch) F(conv2d_backward_weight_scratch)
 
 GR_END

@@ -129,10 +129,13 @@ extern "C" int64_t gr_conv2d_backward_input_scratch(int64_t shape, int32_t dtype
   });
 }
 
+extern "C" int64_t gr_conv2d_normalises(int64_t, int32_t, int64_t) { return 0; }
+
 extern "C" int gr_conv2d_forward(int64_t x, int64_t w, int64_t bias, int64_t residual, int64_t y, int64_t statistics,
                                  int64_t scratch, int64_t scratch_bytes, int64_t shape, int32_t dtype, int64_t stream) {
   const int64_t needed = gr_conv2d_forward_scratch(shape, dtype, stream);
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
+    if (s.norm_mean != 0) return int(GR_UNSUPPORTED);
     if (s.out_pixels() == 0 || s.o == 0) return int(GR_OK);
     return forward<typename decltype(type)::type>(s, {x, w, bias, residual, y, statistics}, scratch);
   });

@@ -241,6 +241,7 @@ extern "C" int gr_conv2d_backward_weight(int64_t x, int64_t grad_y, int64_t grad
   const int64_t needed = gr_conv2d_backward_weight_scratch(shape, dtype, stream);
   return checked(shape, dtype, scratch_bytes, needed, [&](auto type, const Sizes& s) {
     using T = typename decltype(type)::type;
+    if (s.norm_mean != 0) return int(GR_UNSUPPORTED);
     if (s.weights() == 0) return int(GR_OK);
     auto source = pointer<const T>(x), grad = pointer<const T>(grad_y);
     if constexpr (sizeof(T) == 2) {

@@ -23,8 +23,9 @@
 // all of those.
 //
 // Kernels: the three products in the tiles of kHopperTiles that prepare nothing, 128 x 256, 128 x 128 and 64 x 64, for both 16-bit
-// types: 18, of which a network with 64 to 512 channels uses all; forward and backward input in the same tiles for tf32: 6; the
-// three products in those that prepare, 128 x 128 and 128 x 64, for 3xTF32: 6.
+// types: 18, of which a network with 64 to 512 channels uses all, and those that read x once more with its normalisation as a
+// prologue (conv_hopper_prologue.h): 12; forward and backward input in the same tiles for tf32: 6; the three products in those that
+// prepare, 128 x 128 and 128 x 64, for 3xTF32: 6.
 //
 // Hazards, beside those of matmul_hopper_epilogue.h
 //   statistics overwrite rows that a lane still reads, or are merged before they are written, or overwritten before they were
@@ -33,6 +34,7 @@
 
 #include "kernels/conv_hopper_loads.h"
 #include "kernels/conv_hopper_plan.h"
+#include "kernels/conv_hopper_prologue.h"
 #include "kernels/conv_rows.h"
 #include "kernels/matmul_hopper_block.h"
 
@@ -109,6 +111,16 @@ struct ConvFinish {
   GRADUS_DEVICE HopperRegisters<typename Problem::Element> registers() const {
     return {conv.problem.epilogue.bias, false, conv.problem.epilogue.relu != 0};
   }
+  template <class Config>
+  GRADUS_DEVICE auto prologue(const HopperUnit& unit, int row, int consumer) const {
+    if constexpr (!kIsNormalised<Problem>) {
+      return NoPrologue{};
+    } else if constexpr (Problem::kSplits) {
+      return TapPrologue<Config>(conv.problem.norm, unit.first, unit.column * Config::kN, consumer);
+    } else {
+      return PixelPrologue<Config>(conv.problem.norm, row, unit.column == 0, consumer);
+    }
+  }
   GRADUS_DEVICE auto pieces(const HopperUnit& unit) const {
     int z = Problem::kSplits ? unit.split : 0;
     if constexpr (Problem::kStatistics) {
@@ -133,6 +145,8 @@ template <class Config, class T>
 struct HopperLayout<Config, BackwardWeight<T>> {
   static constexpr Major kMajorA = Major::mn, kMajorB = Major::mn;
 };
+template <class Config, class Problem>
+struct HopperLayout<Config, Normalised<Problem>> : HopperLayout<Config, Problem> {};
 
 // Grid: persistent clusters. On other architectures than sm_90a there is nothing in it, and it is not launched.
 template <class Config, class Problem>
@@ -240,7 +254,15 @@ int launch_conv_plan(const Problem& problem, const HopperGeometry& g, const Matm
   }                                                                                                                       \
   int launch_conv_hopper(const BackwardWeight<T>& problem, const HopperGeometry& g, const MatmulPlan& plan,              \
                          int processors, int64_t stream) {                                                               \
-    return launch_conv_plan<Multiply::tensor>(problem, g, plan, {}, false, processors, stream);                          \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, {}, false, processors, stream);                           \
+  }                                                                                                                       \
+  int launch_conv_hopper(const Normalised<Forward<T>>& problem, const HopperGeometry& g, const MatmulPlan& plan,          \
+                         PartialStatistics<float> statistics, bool by_tma, int processors, int64_t stream) {              \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, statistics, by_tma, processors, stream);                  \
+  }                                                                                                                       \
+  int launch_conv_hopper(const Normalised<BackwardWeight<T>>& problem, const HopperGeometry& g, const MatmulPlan& plan,   \
+                         int processors, int64_t stream) {                                                                \
+    return launch_conv_plan<Multiply::tensor>(problem, g, plan, {}, false, processors, stream);                           \
   }
 
 template <Multiply kKind, class Problem>

@@ -49,10 +49,9 @@ int launch_pixels(const Problem& problem, const HopperGeometry& g, PartialStatis
   }
 }
 
-template <class T>
-int forward_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+template <class T, class Problem = Forward<T>>
+int forward_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream, Problem problem = {}) {
   constexpr int64_t kPartRows = 64;  // of the statistics
-  Forward<T> problem{};
   problem.x = pointer<const T>(a.in), problem.w = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, true);
   problem.window = forward_window(s), problem.outputs = problem.out_pitch = s.o;
   problem.vector = s.o % 8 == 0 && aligned<T>({pointer<T>(a.out), pointer<T>(a.residual)});
@@ -101,10 +100,9 @@ inline int transpose_weights(const Sizes& s, const float* w, float* to, stream_t
                               FastDivide(int(tiles_c)), FastDivide(int(tiles_o))));
 }
 
-template <class T>
-int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream) {
+template <class T, class Problem = BackwardWeight<T>>
+int backward_weight_hopper(const Sizes& s, const Operands& a, const HopperGeometry& g, stream_t stream, Problem problem = {}) {
   MatmulPlan plan = hopper_plan(g, kMaxSplits);
-  BackwardWeight<T> problem{};
   problem.x = pointer<const T>(a.in), problem.grad_y = pointer<const T>(a.other), problem.epilogue = epilogue_of<T>(s, a, false);
   WeightSums<T> sums(s, a, plan.splits, a.scratch);
   problem.partial = sums.partial;

@@ -130,6 +130,10 @@ inline int hopper_processors(int64_t stream) { return is_hopper(stream) ? device
   int launch_conv_hopper(const BackwardInput<T>& problem, const HopperGeometry& g, const MatmulPlan& plan, bool by_tma,  \
                          int processors, int64_t stream);                                                                \
   int launch_conv_hopper(const BackwardWeight<T>& problem, const HopperGeometry& g, const MatmulPlan& plan,              \
+                         int processors, int64_t stream);                                                                \
+  int launch_conv_hopper(const Normalised<Forward<T>>& problem, const HopperGeometry& g, const MatmulPlan& plan,         \
+                         PartialStatistics<float> statistics, bool by_tma, int processors, int64_t stream);              \
+  int launch_conv_hopper(const Normalised<BackwardWeight<T>>& problem, const HopperGeometry& g, const MatmulPlan& plan,  \
                          int processors, int64_t stream)
 GRADUS_CONV_HOPPER_OF(bfloat16);
 GRADUS_CONV_HOPPER_OF(float16);

@@ -20,6 +20,23 @@ struct PartialStatistics {
   int channels;
 };
 
+// How the image is normalised before it is multiplied, as gr_conv says. Aligned to 16 bytes, channels a multiple of 8.
+struct ImageNorm {
+  const float* vectors;  // [3, channels]: mean, scale, shift
+  uint8_t* mask;         // a bit for each element, or null
+  int channels, pixels;
+};
+
+// A product whose image is normalised; see conv_hopper_prologue.h.
+template <class Problem>
+struct Normalised : Problem {
+  ImageNorm norm;
+};
+template <class Problem>
+constexpr bool kIsNormalised = false;
+template <class Problem>
+constexpr bool kIsNormalised<Normalised<Problem>> = true;
+
 struct Grid {
   int64_t rows, columns, z;  // of the products
   Tile tile;

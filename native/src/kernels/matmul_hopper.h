@@ -63,6 +63,10 @@ struct MatmulFinish {
     const EpilogueParameters<T>& e = arguments.epilogue;
     return {e.bias, e.bias_of_rows, e.activation == GR_ACTIVATION_RELU};
   }
+  template <class Config>
+  GRADUS_DEVICE NoPrologue prologue(const HopperUnit&, int, int) const {
+    return {};
+  }
   GRADUS_DEVICE MatmulEpilogue<T> pieces(const HopperUnit& unit) const { return {arguments, unit.split, unit.batch}; }
 };
 

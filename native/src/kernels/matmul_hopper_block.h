@@ -1,6 +1,6 @@
 // A block of a product on Hopper's tensor cores, whatever it multiplies: the roles of its three warpgroups, and how it is launched.
 // One thread of the first loads (`Loads`, matmul_hopper_pipeline.h), the two others multiply and store (`Finish`,
-// matmul_hopper_epilogue.h). setmaxnreg moves registers from the first to the others.
+// matmul_hopper_epilogue.h, which also names the prologue of multiply_slices). setmaxnreg moves registers from the first to the others.
 //
 // Ping-pong: the consumers take units in turn. Named barriers let one multiply at a time, so that while one stores, the other has
 // the tensor cores to itself. Each skips the other's slices in the ring.
@@ -34,14 +34,16 @@ GRADUS_DEVICE void consume(const HopperShared<Config>& shared, const HopperOrder
       at.advance(unit.last - unit.first);
       continue;
     }
+    int first = (unit.row * order.cluster + rank) * Config::kM + row;
     if (Config::kPingPong && turn > 0) ptx::barrier_sync(kTurn + consumer, kBoth);  // the other has multiplied the unit before
     if constexpr (Config::kPrepares) {
       multiply_prepared_slices<Config, kMajorA, kMajorB>(shared, row, unit.last - unit.first, order.cluster, at, sum);
     } else {
-      multiply_slices<Config, kMajorA, kMajorB>(shared, row, unit.last - unit.first, order.cluster, at, sum);
+      auto prologue = finish.template prologue<Config>(unit, first, consumer);
+      multiply_slices<Config, kMajorA, kMajorB>(shared, row, unit.last - unit.first, order.cluster, at, sum, prologue);
     }
     if (Config::kPingPong && index + step < order.units) ptx::barrier_arrive(kTurn + 1 - consumer, kBoth);
-    epilogue.store(sum, unit, (unit.row * order.cluster + rank) * Config::kM + row, unit.column * Config::kN);
+    epilogue.store(sum, unit, first, unit.column * Config::kN);
   }
   epilogue.finish();
 }

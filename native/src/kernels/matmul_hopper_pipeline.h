@@ -145,12 +145,18 @@ struct HopperOperand {
   static constexpr uint64_t kStep = kMajor == Major::k ? 32 / 16 : Config::kStep * Config::kLine / 16;
 };
 
+// What consumers do with a slice that has landed before they multiply it: nothing.
+struct NoPrologue {
+  template <class Config>
+  GRADUS_DEVICE void operator()(const HopperShared<Config>&, int, int) const {}
+};
+
 // A consumer warpgroup adds the products of `slices` slices, from `at` on, to nothing. One group of wgmma stays in flight while
-// the next is issued; all are done when this returns.
-template <class Config, Major kMajorA, Major kMajorB>
+// the next is issued; all are done when this returns. prologue(shared, stage, i) may rewrite slice i, for wgmma to see.
+template <class Config, Major kMajorA, Major kMajorB, class Prologue>
 GRADUS_DEVICE void multiply_slices(const HopperShared<Config>& shared, int row, int slices, int cluster,
-                                   RingPosition<Config::kStages>& at,
-                                   float (&sum)[Config::kBlocks][Config::kN / 2]) {
+                                   RingPosition<Config::kStages>& at, float (&sum)[Config::kBlocks][Config::kN / 2],
+                                   const Prologue& prologue) {
   using A = HopperOperand<Config, kMajorA>;
   using B = HopperOperand<Config, kMajorB>;
   uint64_t first_a = A::descriptor(shared.stage_a(0)) + uint64_t(row / 64) * A::kRows64;
@@ -159,6 +165,7 @@ GRADUS_DEVICE void multiply_slices(const HopperShared<Config>& shared, int row, 
   GRADUS_ROLLED
   for (int i = 0; i < slices; i++) {
     ptx::mbarrier_wait(shared.full(at.stage), at.round);
+    prologue(shared, at.stage, i);
     uint64_t a = first_a + uint64_t(at.stage) * A::kStage;
     uint64_t b = first_b + uint64_t(at.stage) * B::kStage;
     ptx::wgmma_fence();

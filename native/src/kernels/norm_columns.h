@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kernels/norm_launch.h"
+#include "kernels/norm_value.h"
 
 namespace gradus {
 namespace {
@@ -172,15 +173,6 @@ GRADUS_DEVICE ColumnIndex column_index(const ColumnPlace& at, const ColumnTiles&
   return index;
 }
 
-// The mask byte of eight elements; past the last element up to the end of its 32-bit word there are zeros.
-GRADUS_DEVICE void store_mask(uint8_t* mask, int64_t element, int64_t elements, unsigned bits) {
-  mask[element / 8] = uint8_t(bits);
-  if (element + kOctet >= elements) {
-    GRADUS_ROLLED
-    for (int64_t i = element / 8 + 1; i < (elements + 31) / 32 * 4; i++) mask[i] = 0;
-  }
-}
-
 // Eight elements of y; bit j of `positive` says whether the j-th is above 0.
 template <class T, class A>
 GRADUS_DEVICE Octet<T> normalized(const NormApply<T>& p, const Octet<T>& in, const Octet<T>& add, const A (&mean)[kOctet],
@@ -190,9 +182,9 @@ GRADUS_DEVICE Octet<T> normalized(const NormApply<T>& p, const Octet<T>& in, con
   positive = 0;
   GRADUS_UNROLL
   for (int j = 0; j < kOctet; j++) {
-    A value = (to_float(in.get(j)) - mean[j]) * scale[j] + shift[j];
+    A value = norm_value<A>(to_float(in.get(j)), mean[j], scale[j], shift[j]);
     if (p.residual != nullptr) value += to_float(add.get(j));
-    if (p.relu && value <= A(0)) value = A(0);  // NaN stays
+    if (p.relu) value = norm_relu(value);
     T rounded = from_accumulator<T>(value);
     out.set(j, rounded);
     if (to_float(rounded) > A(0)) positive |= 1u << j;

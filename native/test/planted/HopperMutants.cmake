@@ -35,6 +35,16 @@ gradus_mutant(statistics_overwritten conv_hopper.h "ptx::barrier_sync(barrier, k
 gradus_mutant(box_of_rows conv_hopper_plan.h "(places[d] - 1) * stride[d] + 1 - extent[d]" "places[d] * stride[d] + 1 - extent[d]" "wrong result" model)
 gradus_mutant(box_of_taps conv_hopper_plan.h "bool back = step[d] < 0;" "bool back = false;" "wrong result|outside of the im2col" model)
 gradus_mutant(tap_of_patch conv_hopper_loads.h "v * patches_.step_w, u * patches_.step_h, full, 0)" "u * patches_.step_w, v * patches_.step_h, full, 0)" "wrong result" model)
+set(prologue conv_hopper_prologue.h)
+set(prologue_race "data race.*conv_hopper_prologue.h")
+gradus_mutant(prologue_rows_unfenced ${prologue} "ptx::fence_proxy_async();  // of this thread's part of the rows" "(void)0;" "${prologue_race}" thread)
+gradus_mutant(prologue_rows_early ${prologue} "ptx::barrier_sync(kConsumerBarrier + consumer_, Config::kWarpgroup);  // the rows" "// the rows"
+  "${prologue_race}" thread)
+gradus_mutant(prologue_columns_unfenced ${prologue} "ptx::fence_proxy_async();  // of this thread's part of B" "(void)0;" "${prologue_race}" thread)
+gradus_mutant(prologue_columns_early ${prologue} "ptx::barrier_sync(Config::kPingPong ? kConsumerBarrier + consumer_ : kPreparedBarrier, kThreads);" "(void)0;"
+  "${prologue_race}" thread)
+gradus_mutant(prologue_made_up_pixels ${prologue} "if (line >= present) continue;" "(void)present;" "wrong result" model)
+gradus_mutant(prologue_made_up_channels ${prologue} "if (channel >= norm_.channels) break;" "(void)0;" "wrong result|heap-buffer-overflow" address)
 
 set(mutant_sources planted/conv_hopper_float_main.cpp)
 gradus_mutant(rounded_parts conv_hopper.h "== 4 && !Config::kParts" "== 4" "wrong result" model)

@@ -1,5 +1,5 @@
 // Runs the products of a Hopper convolution, mutated as HopperMutants.cmake says, and prints what is noticed: more tiles than
-// blocks and more slices than stages, with statistics, residue classes and parts of the pixels.
+// blocks and more slices than stages, with statistics, residue classes, parts of the pixels and a normalised image.
 #include "kernels/conv_hopper.h"
 #include "planted/conv_noticed.h"
 
@@ -82,12 +82,54 @@ bool weight_noticed(const Shape& shape) {
   return noticed(status, wrong(grad_w, expected, 0.01));
 }
 
+// Both products that normalise x. What channel 2's vectors would make of a made-up zero is an infinity.
+bool normalised_noticed(const Shape& shape) {
+  constexpr int kSplits = 2;
+  Sizes s(shape);
+  auto x = Array<T>::random(shape.x_size(), 7), w = Array<T>::random(shape.w_size(), 8), grad_y = Array<T>::random(shape.y_size(), 9);
+  auto vectors = Array<float>::random(3 * s.c, 10);
+  vectors.set(2, 0x1p120), vectors.set(s.c + 2, -0x1p20);
+  for (int64_t i = 2; i < x.size(); i += s.c) x.set(i, 0x1p120);
+  Array<T> z(x.size()), y(shape.y_size()), grad_w(shape.w_size());
+  for (int64_t i = 0; i < x.size(); i++) {
+    auto of = [&](int64_t row) { return float(vectors[row * s.c + i % s.c]); };
+    z.set(i, double(std::max((float(x[i]) - of(0)) * of(1) + of(2), 0.0f)));
+  }
+  std::vector<double> expected_y(size_t(y.size())), expected_w(size_t(grad_w.size()));
+  shape.each([&](int64_t a, int64_t b, int64_t c) {
+    expected_y[size_t(a)] += z[b] * w[c];
+    expected_w[size_t(c)] += grad_y[a] * z[b];
+  });
+  ImageNorm norm{pointer<const float>(vectors.address()), nullptr, s.c, int(s.in_pixels())};
+
+  Normalised<Forward<T>> forward{{}, norm};
+  forward.x = pointer<const T>(x.address()), forward.w = pointer<const T>(w.address());
+  forward.epilogue.result = pointer<T>(y.address());
+  forward.window = forward_window(s), forward.outputs = forward.out_pitch = s.o, forward.vector = true;
+  HopperGeometry pixels = pixel_geometry(s, forward.window, s.c, s.o);
+  int status = launch_conv_tile<Tile<1>>(forward, pixels, hopper_plan(pixels, 1), {}, true, 1, 0);
+  bool bad = noticed(status, wrong(y, expected_y, 0.01));
+
+  std::vector<float> partial(size_t(kSplits * s.weights()));
+  HopperGeometry g = tap_geometry(s);
+  Normalised<BackwardWeight<T>> weight{{}, norm};
+  weight.x = forward.x, weight.grad_y = pointer<const T>(grad_y.address());
+  weight.epilogue.result = pointer<T>(grad_w.address()), weight.partial = partial.data(), weight.window = forward.window;
+  weight.channels = FastDivide(g.patches.channel_boxes.divisor() * 64), weight.splits = FastDivide(kSplits);
+  weight.outputs = s.o, weight.kept = s.c, weight.weights = s.weights(), weight.vector = true;
+  MatmulPlan plan{MatmulPath::hopper, kSplits, int((g.slices + 1) / kSplits), 2, 1};
+  status = launch_conv_tile<Tile<2>>(weight, g, plan, {}, false, 1, 0);
+  for (int64_t i = 0; i < s.weights(); i++) grad_w.set(i, double(partial[size_t(i)] + partial[size_t(s.weights() + i)]));
+  return noticed(status, wrong(grad_w, expected_w, 0.01)) || bad;
+}
+
 }  // namespace
 
 int main() {
   bool bad = forward_noticed(Shape(2, 7, 10, 8, 136, 3, 3).pad(1, 1));
   bad = input_noticed(Shape(2, 8, 9, 8, 8, 3, 3).pad(1, 1).stride(2, 2)) || bad;
   bad = weight_noticed(Shape(2, 9, 14, 8, 8, 3, 2).pad(1, 0)) || bad;
+  bad = normalised_noticed(Shape(2, 7, 10, 72, 136, 1, 1)) || bad;
   printf("%s\n", bad ? "noticed" : "nothing noticed");
   return 0;
 }

@@ -9,6 +9,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Convolution. */
 interface PluginConv extends PluginCalls, ConvOps {
+  /** Fields at the end of a gr_conv that say how x is normalised. */
+  int NORM_FIELDS = 7;
+
   @Override
   default void conv2dForward(Buffer x, Buffer w, @Nullable Buffer bias, Buffer y, ConvShape shape) {
     if (!ranForward(x, w, bias, y, null, shape)) {
@@ -77,7 +80,9 @@ interface PluginConv extends PluginCalls, ConvOps {
     int type = Call.type(x);
     boolean wide = gradW.dtype() != x.dtype();
     try (Room room =
-        room(Native.gr_conv2d_backward_weight_scratch(struct(c, shape, wide), type, stream()))) {
+        room(
+            Native.gr_conv2d_backward_weight_scratch(
+                struct(c, shape, wide).skip(NORM_FIELDS).address(), type, stream()))) {
       if (!c.ran(
           Native.gr_conv2d_backward_weight(
               c.at(x),
@@ -85,7 +90,7 @@ interface PluginConv extends PluginCalls, ConvOps {
               c.at(gradW),
               room.address(),
               room.bytes(),
-              struct(c, shape, wide),
+              struct(c, shape, wide).skip(NORM_FIELDS).address(),
               type,
               stream()))) {
         ConvOps.super.conv2dBackwardWeight(x, gradY, gradW, shape);
@@ -93,12 +98,13 @@ interface PluginConv extends PluginCalls, ConvOps {
     }
   }
 
-  /** A gr_conv without epilogue. */
+  /** A gr_conv without epilogue, of x as it is. */
   private static long struct(Call c, ConvShape s) {
-    return struct(c, s, false);
+    return struct(c, s, false).skip(NORM_FIELDS).address();
   }
 
-  private static long struct(Call c, ConvShape s, boolean wideWeights) {
+  /** A gr_conv without epilogue, but for its last fields: {@link #NORM_FIELDS}. */
+  static Call struct(Call c, ConvShape s, boolean wideWeights) {
     return c.struct()
         .put((long) s.n())
         .put((long) s.h())
@@ -119,7 +125,6 @@ interface PluginConv extends PluginCalls, ConvOps {
         .skip(1)
         .put((long) Call.code(ProductPrecision.current()))
         .skip(1)
-        .put(wideWeights)
-        .address();
+        .put(wideWeights);
   }
 }
