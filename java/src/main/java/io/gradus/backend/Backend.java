@@ -3,10 +3,9 @@ package io.gradus.backend;
 /** Everything a device can do: the primitives and every op group. */
 public interface Backend
     extends LinearOps,
-        ConvOps,
+        NormalisedConvOps,
         PoolOps,
         EmbeddingOps,
-        NormOps,
         DropoutOps,
         SoftmaxOps,
         AttentionOps,

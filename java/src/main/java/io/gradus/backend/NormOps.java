@@ -1,5 +1,6 @@
 package io.gradus.backend;
 
+import io.gradus.core.Checks;
 import io.gradus.core.DType;
 import org.jspecify.annotations.Nullable;
 
@@ -201,7 +202,7 @@ public interface NormOps extends Primitives {
    *
    * @param gradY [rows, channels]
    * @param x [rows, channels]
-   * @param y the output, whose sign is the mask of RELU; null for NONE
+   * @param y the output, whose sign is the mask of RELU; null for NONE, or where the mask is given
    * @param mask the same mask as bits, of {@link #batchNormApplyMasked}, or null
    * @param mean [channels]
    * @param invStd [channels]
@@ -225,6 +226,7 @@ public interface NormOps extends Primitives {
       @Nullable Buffer gradBias,
       @Nullable Buffer gradResidual,
       BatchNormShape shape) {
+    Checks.state(y != null || mask == null, "[batchNorm] the mask of bits needs its kernel, or y");
     DType dtype = mean.dtype();
     try (Scratch scratch = new Scratch(this)) {
       Rows m = new Rows(this, scratch, dtype, shape.rows(), shape.channels());

@@ -3,9 +3,8 @@ package io.gradus.nn;
 import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
 import io.gradus.tensor.BatchNormOptions;
-import io.gradus.tensor.Conv;
 import io.gradus.tensor.Conv2dOptions;
-import io.gradus.tensor.Norm;
+import io.gradus.tensor.Convolved;
 import io.gradus.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -69,9 +68,13 @@ abstract class BatchNorm extends Module implements TakesEpilogue {
 
   @Override
   public final Tensor forward(Tensor x, @Nullable Tensor residual, Activation activation) {
-    checkRank(x);
-    return Norm.batchNorm(
-        x,
+    return forward(Convolved.of(x), residual, activation);
+  }
+
+  /** Of what a convolution left, with its statistics. */
+  final Tensor forward(Convolved x, @Nullable Tensor residual, Activation activation) {
+    checkRank(x.image());
+    return x.batchNorm(
         weight,
         bias,
         runningMean,
@@ -80,32 +83,23 @@ abstract class BatchNorm extends Module implements TakesEpilogue {
         residual);
   }
 
-  /** Whether it may be one operation with the convolution before it: in training, unwatched. */
-  final boolean followsConvolution() {
+  /**
+   * Whether it may be one operation with the convolution on either side: in training, unwatched.
+   */
+  final boolean joinsConvolution() {
     return isTraining() && !hasHooks();
   }
 
-  /** The convolution of x, normalised: see {@link Conv#conv2dBatchNorm}. */
-  final Tensor forward(
-      Tensor x,
+  /** With RELU and the convolution behind it. */
+  final Convolved forward(
+      Convolved x,
       Tensor kernel,
       @Nullable Tensor kernelBias,
       Conv2dOptions options,
-      @Nullable Tensor residual,
-      Activation activation) {
-    return Conv.conv2dBatchNorm(
-        x,
-        kernel,
-        kernelBias,
-        options,
-        weight,
-        bias,
-        runningMean,
-        runningVar,
-        momentum,
-        eps,
-        activation,
-        residual);
+      boolean gathers) {
+    checkRank(x.image());
+    return x.batchNormConv2d(
+        weight, bias, runningMean, runningVar, momentum, eps, kernel, kernelBias, options, gathers);
   }
 
   @Override

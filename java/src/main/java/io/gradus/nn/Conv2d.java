@@ -1,9 +1,9 @@
 package io.gradus.nn;
 
-import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
 import io.gradus.tensor.Conv;
 import io.gradus.tensor.Conv2dOptions;
+import io.gradus.tensor.Convolved;
 import io.gradus.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -83,9 +83,18 @@ public final class Conv2d extends Module {
     return Conv.conv2d(x, weight, bias, options);
   }
 
-  /** With the batch normalisation that follows it, as one operation. */
-  Tensor forward(Tensor x, BatchNorm norm, @Nullable Tensor residual, Activation activation) {
-    return norm.forward(x, weight, bias, options, residual, activation);
+  /** With statistics for the batch normalisation that follows it. */
+  Convolved gather(Tensor x) {
+    return Convolved.conv2d(x, weight, bias, options);
+  }
+
+  /**
+   * Of what a batch normalisation and RELU make of x: see {@link Convolved#batchNormConv2d}.
+   *
+   * @param gathers whether there are statistics, for another normalisation behind it
+   */
+  Convolved forward(Convolved x, BatchNorm norm, boolean gathers) {
+    return norm.forward(x, weight, bias, options, gathers);
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.gradus.nn;
 
 import io.gradus.backend.Activation;
 import io.gradus.core.Checks;
+import io.gradus.tensor.Convolved;
 import io.gradus.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -10,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Modules one after the other, named 0, 1, 2, ... A module that {@link TakesEpilogue} and the
  * activation after it run as one, and so do in training a {@link Conv2d} and the batch norm after
- * it, unless the system property {@code gradus.fusion} is {@code off}; the results agree.
+ * it, and a batch norm, {@link ReLU} and the convolution after them, unless the system property
+ * {@code gradus.fusion} is {@code off}; the results agree.
  *
  * <pre>{@code
  * Module model = new Sequential(
@@ -59,7 +61,7 @@ public final class Sequential extends Module implements TakesEpilogue {
 
   @Override
   public Tensor forward(Tensor x) {
-    return run(x, modules.size());
+    return run(x, modules.size()).image();
   }
 
   @Override
@@ -73,45 +75,74 @@ public final class Sequential extends Module implements TakesEpilogue {
   @Override
   public Tensor forward(Tensor x, @Nullable Tensor residual, Activation activation) {
     int last = modules.size() - 1;
-    if (last > 0 && get(last) instanceof BatchNorm norm && get(last - 1) instanceof Conv2d conv) {
-      if (isOne(conv, norm)) {
-        return conv.forward(run(x, last - 1), norm, residual, activation);
-      }
+    try (Convolved y = run(x, last)) {
+      return get(last) instanceof BatchNorm norm
+          ? norm.forward(y, residual, activation)
+          : ((TakesEpilogue) get(last)).forward(y.image(), residual, activation);
     }
-    return ((TakesEpilogue) get(last)).forward(run(x, last), residual, activation);
   }
 
-  private Tensor run(Tensor x, int count) {
-    boolean fusion = Fusion.isEnabled();
-    Tensor y = x;
-    for (int i = 0; i < count; i++) {
-      Module module = modules.get(i);
-      if (i + 1 < count
-          && module instanceof Conv2d conv
-          && modules.get(i + 1) instanceof BatchNorm norm
-          && isOne(conv, norm)) {
-        Activation next = i + 2 < count ? foldable(modules.get(i + 2)) : null;
-        y = conv.forward(y, norm, null, next == null ? Activation.NONE : next);
-        i += next == null ? 1 : 2;
-        continue;
-      }
-      Activation next = fusion && i + 1 < count ? foldable(modules.get(i + 1)) : null;
-      if (next != null && module instanceof TakesEpilogue head && head.takesEpilogue()) {
-        y = head.forward(y, null, next);
-        i++;
-      } else {
-        y = module.call(y);
+  /** The first modules; with statistics where a convolution is the last, for the norm behind it. */
+  private Convolved run(Tensor x, int count) {
+    Convolved y = Convolved.of(x);
+    for (int i = 0; i < count; ) {
+      try (Convolved before = y) {
+        Conv2d next = normalised(i, count);
+        if (next != null) {
+          y = next.forward(before, (BatchNorm) get(i), gathers(i + 2));
+          i += 3;
+        } else if (gathers(i)) {
+          y = ((Conv2d) get(i)).gather(before.image());
+          i++;
+        } else {
+          Activation activation = Fusion.isEnabled() ? foldable(i + 1, count) : null;
+          boolean folds =
+              activation != null && get(i) instanceof TakesEpilogue head && head.takesEpilogue();
+          y = Convolved.of(step(i, before, folds ? activation : null));
+          i += folds ? 2 : 1;
+        }
       }
     }
     return y;
   }
 
-  /** A convolution that gathers the statistics for the batch normalisation behind it. */
-  private static boolean isOne(Conv2d conv, BatchNorm norm) {
-    return Fusion.isEnabled() && !conv.hasHooks() && norm.followsConvolution();
+  /** A module, with the activation behind it where that is not null. */
+  private Tensor step(int i, Convolved x, @Nullable Activation activation) {
+    Module module = get(i);
+    if (module instanceof BatchNorm norm && joins(norm)) {
+      return norm.forward(x, null, activation == null ? Activation.NONE : activation);
+    }
+    return activation == null
+        ? module.call(x.image())
+        : ((TakesEpilogue) module).forward(x.image(), null, activation);
   }
 
-  private static @Nullable Activation foldable(Module module) {
-    return module.hasHooks() ? null : module.epilogue();
+  /** The convolution that a batch normalisation and RELU stand before, one operation with them. */
+  private @Nullable Conv2d normalised(int i, int count) {
+    return i + 2 < count
+            && get(i) instanceof BatchNorm norm
+            && joins(norm)
+            && foldable(i + 1, count) == Activation.RELU
+            && get(i + 2) instanceof Conv2d conv
+            && !conv.hasHooks()
+        ? conv
+        : null;
+  }
+
+  /** A convolution that gathers the statistics for the batch normalisation behind it. */
+  private boolean gathers(int i) {
+    return i + 1 < modules.size()
+        && get(i) instanceof Conv2d conv
+        && get(i + 1) instanceof BatchNorm norm
+        && !conv.hasHooks()
+        && joins(norm);
+  }
+
+  private static boolean joins(BatchNorm norm) {
+    return Fusion.isEnabled() && norm.joinsConvolution();
+  }
+
+  private @Nullable Activation foldable(int i, int count) {
+    return i >= count || get(i).hasHooks() ? null : get(i).epilogue();
   }
 }

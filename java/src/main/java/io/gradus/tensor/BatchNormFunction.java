@@ -8,7 +8,6 @@ import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.Buffer;
 import io.gradus.core.DType;
 import io.gradus.core.Shape;
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -86,7 +85,7 @@ final class BatchNormFunction extends Function {
         Tensor known = requireNonNull(statistics);
         mean = known.select(0, 0);
         invStd = Tensor.empty(backend, Norm.statistics(x), Shape.of(x.size(-1)));
-        finish(known, invStd, options.shape(x));
+        finish(known, invStd, runningMean, runningVar, options.shape(x));
       } else {
         // Copies: a later step of training may change the running statistics before backward.
         mean = requireNonNull(runningMean).to(Norm.statistics(x)).copy();
@@ -151,7 +150,13 @@ final class BatchNormFunction extends Function {
     return false;
   }
 
-  private void finish(Tensor known, Tensor invStd, BatchNormShape shape) {
+  /** invStd of statistics [2, C] that are known, which move the running ones on. */
+  static void finish(
+      Tensor known,
+      Tensor invStd,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      BatchNormShape shape) {
     long channels = invStd.numel();
     Buffer both = known.buffer();
     known
@@ -160,12 +165,12 @@ final class BatchNormFunction extends Function {
             both.slice(0, channels),
             both.slice(channels, channels),
             invStd.buffer(),
-            runningMean == null ? null : runningMean.buffer(),
-            runningVar == null ? null : runningVar.buffer(),
+            buffer(runningMean),
+            buffer(runningVar),
             shape);
   }
 
-  private static void noteChange(@Nullable Tensor running) {
+  static void noteChange(@Nullable Tensor running) {
     if (running != null) {
       running.memory().bumpVersion();
     }
@@ -242,40 +247,20 @@ final class BatchNormFunction extends Function {
 
   /** The same in tensor expressions, which can be differentiated again. */
   private void compose(Tensor gradient, @Nullable Tensor[] out) {
-    Tensor x = saved(0);
-    DType dtype = Norm.statistics(x);
-    int[] axes = new int[x.rank() - 1];
-    Arrays.setAll(axes, i -> i);
-    Tensor g = gradient.to(dtype);
-    Tensor y = savedOutput();
-    if (y != null) {
-      g = g.mul(y.detach().step().to(dtype));
-    }
-    Tensor wide = x.to(dtype);
-    Tensor distance = wide.sub(options.training() ? wide.mean(true, axes) : saved(1));
-    Tensor invStd =
-        options.training()
-            ? distance.square().mean(true, axes).add(options.eps()).rsqrt()
-            : saved(2);
-    Tensor normalised = distance.mul(invStd);
     Tensor weight = savedWeight();
+    BatchNormGradient composed =
+        new BatchNormGradient(gradient, saved(0), savedOutput(), saved(1), saved(2), options);
     if (needsGrad(0)) {
-      Tensor slope = g;
-      if (options.training()) {
-        Tensor along = normalised.mul(g.mul(normalised).mean(true, axes));
-        slope = g.sub(g.mean(true, axes)).sub(along);
-      }
-      slope = slope.mul(invStd);
-      out[0] = (weight == null ? slope : slope.mul(weight.to(dtype))).to(x.dtype());
+      out[0] = composed.ofX(weight);
     }
     if (weight != null && needsGrad(weightAt)) {
-      out[weightAt] = g.mul(normalised).sum(axes).to(weight.dtype());
+      out[weightAt] = composed.ofWeight(weight.dtype());
     }
     if (biasAt > 0 && needsGrad(biasAt)) {
-      out[biasAt] = g.sum(axes).to(biasType);
+      out[biasAt] = composed.ofBias(biasType);
     }
     if (residualAt > 0 && needsGrad(residualAt)) {
-      out[residualAt] = g.to(x.dtype());
+      out[residualAt] = composed.ofResidual();
     }
   }
 }

@@ -125,6 +125,28 @@ public final class Norm {
       @Nullable Tensor runningVar,
       BatchNormOptions options,
       @Nullable Tensor residual) {
+    check(x, weight, bias, runningMean, runningVar, options, residual);
+    BatchNormFunction function =
+        new BatchNormFunction(
+            statistics,
+            runningMean,
+            runningVar,
+            options,
+            weight != null,
+            bias != null,
+            residual != null);
+    return function.apply(present(x, weight, bias, residual));
+  }
+
+  /** What batch normalisation requires of its operands. */
+  static void check(
+      Tensor x,
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      @Nullable Tensor runningMean,
+      @Nullable Tensor runningVar,
+      BatchNormOptions options,
+      @Nullable Tensor residual) {
     Checks.shape(
         x.rank() >= 2,
         "[batchNorm] x %s needs at least two axes, channels last: add one with unsqueeze(0)",
@@ -165,16 +187,6 @@ public final class Norm {
           "[batchNorm] without training the running statistics are needed: give runningMean and"
               + " runningVar, or set training");
     }
-    BatchNormFunction function =
-        new BatchNormFunction(
-            statistics,
-            runningMean,
-            runningVar,
-            options,
-            weight != null,
-            bias != null,
-            residual != null);
-    return function.apply(present(x, weight, bias, residual));
   }
 
   /**
@@ -368,7 +380,7 @@ public final class Norm {
     return x.dtype().isHalf() ? DType.FLOAT32 : x.dtype();
   }
 
-  private static Tensor[] present(@Nullable Tensor... tensors) {
+  static Tensor[] present(@Nullable Tensor... tensors) {
     List<Tensor> list = new ArrayList<>();
     for (Tensor t : tensors) {
       if (t != null) {

@@ -52,6 +52,26 @@ class FusionTest {
             new Identity(),
             new ReLU()),
         new Residual(new BatchNorm2d(3)),
+        new Residual(
+            new Sequential(
+                new BatchNorm2d(3),
+                new ReLU(),
+                new Conv2d(3, 2, 1),
+                new BatchNorm2d(2),
+                new ReLU(),
+                new Conv2d(2, 2, 3, same),
+                new BatchNorm2d(2),
+                new ReLU(),
+                new Conv2d(2, 3, 1),
+                new BatchNorm2d(3)),
+            new Identity(),
+            new ReLU()),
+        new Sequential(
+            new Conv2d(3, 3, 1),
+            new BatchNorm2d(3),
+            new ReLU(),
+            new Conv2d(3, 3, 1),
+            new Identity()),
         new GlobalAvgPool2d(),
         new Sequential(new Linear(3, 4), new BatchNorm1d(4)),
         new ReLU());
