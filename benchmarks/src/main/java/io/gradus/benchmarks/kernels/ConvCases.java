@@ -1,5 +1,7 @@
 package io.gradus.benchmarks.kernels;
 
+import io.gradus.backend.Activation;
+import io.gradus.backend.BatchNormShape;
 import io.gradus.backend.ConvShape;
 import io.gradus.backend.ProductPrecision;
 import io.gradus.core.DType;
@@ -70,6 +72,42 @@ final class ConvCases {
               var gradW = bench.empty(dtype, w);
               return () -> bench.backend().conv2dBackwardWeight(image, gradY, gradW, shape);
             }));
+  }
+
+  /**
+   * Batch normalisation by known statistics, ReLU and the convolution: on the way into the product
+   * where the backend can, and one after the other.
+   */
+  List<KernelCase> normalised() {
+    var rows = (long) shape.n() * shape.h() * shape.w();
+    var norm = new BatchNormShape(rows, shape.c(), true, 0.1, 1e-5, Activation.RELU);
+    KernelCase.Setup together =
+        bench -> {
+          var image = bench.normal(dtype, x);
+          var weight = bench.normal(dtype, w);
+          var vector = bench.uniform(shape.c());
+          var out = bench.empty(dtype, y);
+          return () ->
+              bench
+                  .backend()
+                  .conv2dNormalisedForward(
+                      image, vector, vector, vector, vector, weight, null, out, null, null, shape);
+        };
+    KernelCase.Setup apart =
+        bench -> {
+          var image = bench.normal(dtype, x);
+          var weight = bench.normal(dtype, w);
+          var vector = bench.uniform(shape.c());
+          var z = bench.empty(dtype, x);
+          var out = bench.empty(dtype, y);
+          return () -> {
+            bench.backend().batchNormApply(image, vector, vector, vector, vector, null, z, norm);
+            bench.backend().conv2dForward(z, weight, null, out, shape);
+          };
+        };
+    return List.of(
+        kernel("batch norm, ReLU and conv2d", "norm_conv", Goal.NONE, together),
+        kernel("batch norm, ReLU, then conv2d", "norm_conv", Goal.NONE, apart));
   }
 
   /** A call whose products are as exact as told. */

@@ -118,6 +118,8 @@ final class KernelCases {
         .conv(goals, 128, 14, 1024, 256, 1, 1)
         .conv(goals, 128, 28, 128, 128, 3, 2)
         .goal(Goal.NONE)
+        .normalisedConv(128, 56, 64, 256)
+        .normalisedConv(128, 28, 128, 512)
         .conv(128, 224, 3, 64, 7, 2);
     return list;
   }
@@ -198,6 +200,7 @@ final class KernelCases {
         .batchedMatmul(3, 16, 32, 8, false, true)
         .linear(64, 64, 64)
         .conv(2, 8, 16, 16, 3, 1)
+        .normalisedConv(2, 8, 16, 16)
         .pool(2, 8, 16)
         .batchNorm(128, 16, Activation.RELU)
         .layerNorm(16, 128)

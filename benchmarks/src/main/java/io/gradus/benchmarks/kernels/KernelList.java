@@ -90,6 +90,13 @@ final class KernelList {
     return this;
   }
 
+  /** A convolution of one pixel, with batch normalisation and ReLU before it. */
+  KernelList normalisedConv(int n, int side, int channels, int outputs) {
+    var exact = ProductPrecision.EXACT;
+    cases.addAll(new ConvCases(dtype, exact, n, side, channels, outputs, 1, 1).normalised());
+    return this;
+  }
+
   /** What is done to every element of a dense tensor; the goal is that of dropout. */
   KernelList elements(long n) {
     cases.addAll(new ElementCases(dtype, n, goal).all());

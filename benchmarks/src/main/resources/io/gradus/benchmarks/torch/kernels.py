@@ -23,6 +23,7 @@ KERNELS = {
     "batched_matmul": products.batched_matmul,
     "linear": products.linear,
     "conv": products.conv,
+    "norm_conv": products.norm_conv,
     "max_pool": layers.max_pool,
     "max_pool_gradient": layers.max_pool_gradient,
     "average_pool": layers.average_pool,

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from device import ON_GPU, image, randn
+from device import DEVICE, ON_GPU, image, randn
 
 aten = torch.ops.aten
 
@@ -38,6 +38,17 @@ def conv(dtype, kind, n, side, c, o, kernel, stride):
         return aten.convolution_backward(g, x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1, mask)
 
     return (g, x, w), gradient
+
+
+def norm_conv(dtype, n, side, c, o, kernel, stride):
+    pad = kernel // 2
+    x, w = image(n, c, side, side, dtype), image(o, c, kernel, kernel, dtype)
+    mean, var, weight, bias = (torch.rand(c, device=DEVICE) + 0.5 for _ in range(4))
+
+    def both(x, w):
+        return F.conv2d(F.relu(F.batch_norm(x, mean, var, weight, bias)), w, None, stride, pad)
+
+    return (x, w), both
 
 
 # Attention is the first's of these that can compute it.
