@@ -170,11 +170,11 @@ struct LionRule {
   }
 };
 
-// What thread 0 prepares for its block.
+// What thread 0 prepares for its block beside the learning rate; all of one type, so that no byte is padding, which a copy would
+// read though nobody wrote it.
 template <class T, class Step>
 struct Prepared {
   Step step;
-  double lr;
   T factor;  // of gradients
   T ema_kept, ema_share;
 };
@@ -295,9 +295,9 @@ GRADUS_DEVICE void update_pack(const Rule& rule, const Operands<T>& op, const Pr
 
 template <class Rule, class T>
 GRADUS_DEVICE void update_range(const Rule& rule, const Operands<T>& op, const PreparedFor<T, Rule>& now,
-                                double weight_decay, Bounds bounds) {
+                                double lr, double weight_decay, Bounds bounds) {
   constexpr int N = kPackSize<T>;
-  Decay<T> decay{T(weight_decay), T(1 - now.lr * weight_decay)};
+  Decay<T> decay{T(weight_decay), T(1 - lr * weight_decay)};
   for (int64_t at = bounds.low / N * N + int64_t(threadIdx.x) * N; at < bounds.high; at += kThreads * N) {
     if (op.aligned && at >= bounds.low && at + N <= bounds.high) {
       update_pack<true>(rule, op, now, decay, at, bounds);
@@ -326,9 +326,10 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) optimizer_kernel(const
   if (op.found_inf != nullptr && *op.found_inf != 0) return;
   using Numbers = PreparedFor<T, Rule>;
   GRADUS_SHARED(Numbers, prepared, [1]);
+  GRADUS_SHARED(double, prepared_lr, [1]);
   if (threadIdx.x == 0) {
-    prepared[0].lr = *op.lr;
-    prepared[0].step = rule.begin(prepared[0].lr, op.step == nullptr ? 1 : *op.step);
+    prepared_lr[0] = *op.lr;
+    prepared[0].step = rule.begin(prepared_lr[0], op.step == nullptr ? 1 : *op.step);
     double scale = op.grad_scale == nullptr ? 1 : double(*op.grad_scale);
     prepared[0].factor = T(op.clip == nullptr ? scale : scale * double(*op.clip));
     prepared[0].ema_kept = T(op.ema_decay);
@@ -336,18 +337,19 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) optimizer_kernel(const
   }
   __syncthreads();  // the numbers of the step are there before they are read
   const Numbers now = prepared[0];
+  const double lr = prepared_lr[0];
   const int64_t tile = int64_t(kThreads) * kPackSize<T> * op.rounds;
   for (int64_t start = int64_t(blockIdx.x) * tile; start < op.n; start += int64_t(gridDim.x) * tile) {
     int64_t end = start + tile < op.n ? start + tile : op.n;
     if (op.chunks == nullptr) {
-      update_range(rule, op, now, op.weight_decay, {start, end});
+      update_range(rule, op, now, lr, op.weight_decay, {start, end});
       continue;
     }
     for (int64_t k = first_chunk(op.chunks, op.chunk_count, start); k < op.chunk_count; k++) {
       const gr_chunk chunk = op.chunks[k];
       if (chunk.begin >= end) break;
       int64_t chunk_end = chunk.begin + chunk.length;
-      update_range(rule, op, now, chunk.weight_decay,
+      update_range(rule, op, now, lr, chunk.weight_decay,
                    {chunk.begin > start ? chunk.begin : start, chunk_end < end ? chunk_end : end});
     }
   }
