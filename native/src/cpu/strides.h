@@ -1,55 +1,22 @@
-// Strided layouts: brought to as few axes as they have and walked along the innermost one.
+// Strided layouts, walked along the innermost axis.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "device/strided.h"
 #include "gradus/elementwise.h"
 
 namespace gradus::cpu {
 
 // Axes outermost first, with the strides of K operands in elements.
 template <int K>
-struct Layout {
-  int rank = 0;
-  int64_t shape[GR_MAX_RANK];
-  int64_t stride[K][GR_MAX_RANK];
+struct Layout : Strided<K> {
+  using Strided<K>::rank;
+  using Strided<K>::shape;
+  using Strided<K>::stride;
 
-  int64_t elements() const {
-    int64_t n = 1;
-    for (int axis = 0; axis < rank; axis++) n *= shape[axis];
-    return n;
-  }
   int64_t inner() const { return shape[rank - 1]; }
-
-  void append(const Layout& from, int axis) {
-    shape[rank] = from.shape[axis];
-    for (int k = 0; k < K; k++) stride[k][rank] = from.stride[k][axis];
-    rank++;
-  }
-
-  // Drops axes of one element and merges those that every operand runs through evenly; at least one axis stays.
-  void collapse() {
-    Layout from = *this;
-    rank = 0;
-    for (int axis = 0; axis < from.rank; axis++) {
-      if (from.shape[axis] == 1) continue;
-      bool even = rank > 0;
-      for (int k = 0; k < K && even; k++) even = stride[k][rank - 1] == from.stride[k][axis] * from.shape[axis];
-      if (even) {
-        int64_t extent = shape[rank - 1] * from.shape[axis];
-        rank--;
-        append(from, axis);
-        shape[rank - 1] = extent;
-      } else {
-        append(from, axis);
-      }
-    }
-    if (rank > 0) return;
-    rank = 1;
-    shape[0] = 1;
-    for (int k = 0; k < K; k++) stride[k][0] = 1;
-  }
 
   // Calls f(index of the first element, its offset in every operand, how many follow each other along the innermost axis) for
   // runs that cover the elements from begin to end, numbered with the innermost axis running fastest.

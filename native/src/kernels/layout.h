@@ -1,9 +1,10 @@
-// Strided layouts: brought to as few axes as they have, cut where 31-bit indices end, and located from inside a kernel.
+// Strided layouts: cut where 31-bit indices end, and located from inside a kernel.
 #pragma once
 
 #include <algorithm>
 
 #include "device/fast_divide.h"
+#include "device/strided.h"
 #include "gradus/elementwise.h"
 #include "kernels/launcher.h"
 
@@ -36,47 +37,12 @@ struct Axes {
 
 // Host: axes outermost first, with an address and strides for each of K operands.
 template <int K>
-struct Layout {
-  int rank = 0;
-  int64_t shape[GR_MAX_RANK];
-  int64_t stride[K][GR_MAX_RANK];
+struct Layout : Strided<K> {
+  using Strided<K>::rank;
+  using Strided<K>::shape;
+  using Strided<K>::stride;
   int64_t address[K];
   int bytes[K];  // of an element
-
-  int64_t elements() const {
-    int64_t n = 1;
-    for (int axis = 0; axis < rank; axis++) n *= shape[axis];
-    return n;
-  }
-
-  void append(const Layout& from, int axis) {
-    shape[rank] = from.shape[axis];
-    for (int k = 0; k < K; k++) stride[k][rank] = from.stride[k][axis];
-    rank++;
-  }
-
-  // Drops axes of one element and merges those that every operand runs through evenly; at least one axis stays.
-  void collapse() {
-    Layout from = *this;
-    rank = 0;
-    for (int axis = 0; axis < from.rank; axis++) {
-      if (from.shape[axis] == 1) continue;
-      bool even = rank > 0;
-      for (int k = 0; k < K && even; k++) even = stride[k][rank - 1] == from.stride[k][axis] * from.shape[axis];
-      if (even) {
-        int64_t extent = shape[rank - 1] * from.shape[axis];
-        rank--;
-        append(from, axis);
-        shape[rank - 1] = extent;
-      } else {
-        append(from, axis);
-      }
-    }
-    if (rank > 0) return;
-    rank = 1;
-    shape[0] = 1;
-    for (int k = 0; k < K; k++) stride[k][0] = 1;
-  }
 
   // The innermost axis can be walked in packs of `width` elements: every operand is dense along it, or repeats one element. What
   // is left over of a single axis comes after the packs.
