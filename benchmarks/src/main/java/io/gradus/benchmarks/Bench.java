@@ -86,8 +86,7 @@ public final class Bench implements Callable<Integer> {
           case KERNELS -> RunOptions.execute(new KernelsBenchmark(), withoutWord("kernels", args));
           case TUNE ->
               RunOptions.execute(new TuneBenchmark(), Arrays.copyOfRange(args, 1, args.length));
-          case RECIPE ->
-              RunOptions.execute(new RecipeBenchmark(), withoutWord("recipe", args));
+          case RECIPE -> RunOptions.execute(new RecipeBenchmark(), withoutWord("recipe", args));
           default -> RunOptions.execute(new Bench(), args);
         });
   }

@@ -51,7 +51,9 @@ final class TorchRacer implements Racer {
     return new TorchRacer(name, command, images, sizes, folder.resolve("recipe-" + name + ".log"));
   }
 
-  /** Writes the images as the worker reads them: two numbers, and for both sets pixels and labels. */
+  /**
+   * Writes the images as the worker reads them: two numbers, and for both sets pixels and labels.
+   */
   static void write(TrainTest data, Path file) throws IOException {
     Files.createDirectories(file.toAbsolutePath().getParent());
     try (DataOutputStream out =

@@ -149,7 +149,9 @@ class RecipeBenchmarkTest {
       assertEquals(-1, in.read());
     }
     String worker =
-        "read a; [ \"$a\" = \"recipe " + file + " 1.5 20 4 4 4\" ] || exit 1; echo PyTorch;"
+        "read a; [ \"$a\" = \"recipe "
+            + file
+            + " 1.5 20 4 4 4\" ] || exit 1; echo PyTorch;"
             + " read a; echo ${a#train } 0.5; read a; echo nonsense";
     Path log = folder.resolve("log");
     try (TorchRacer racer =
@@ -170,6 +172,7 @@ class RecipeBenchmarkTest {
         RunOptions.execute(
             new RecipeBenchmark(), new String[] {"--data", "x", "--precision", "fp8"}));
     assertEquals(
-        2, RunOptions.execute(new RecipeBenchmark(), new String[] {"--data", "x", "--peers", "tf"}));
+        2,
+        RunOptions.execute(new RecipeBenchmark(), new String[] {"--data", "x", "--peers", "tf"}));
   }
 }
