@@ -1,5 +1,6 @@
 package io.gradus.train;
 
+import static io.gradus.train.StoppedRuns.assertSameState;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -161,15 +162,6 @@ class CapturedStepTest {
 
   static Stream<Object[]> networksAndDevices() {
     return devices().flatMap(d -> Stream.of(Network.values()).map(n -> new Object[] {n, d}));
-  }
-
-  private static void assertSameState(Map<String, Object> expected, Map<String, Object> actual) {
-    assertEquals(expected.keySet(), actual.keySet());
-    List<String> differing =
-        expected.keySet().stream()
-            .filter(name -> !expected.get(name).equals(actual.get(name)))
-            .toList();
-    assertEquals(List.of(), differing);
   }
 
   private static double[] eager(Training training, int from, int to) {

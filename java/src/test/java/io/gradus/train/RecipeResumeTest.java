@@ -1,6 +1,6 @@
 package io.gradus.train;
 
-import static io.gradus.train.StoppedRuns.assertSame;
+import static io.gradus.train.StoppedRuns.assertSameState;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -83,7 +83,7 @@ class RecipeResumeTest {
     Generator.seed(12345);
     Listener listener = new Listener();
     History history = resumed.fit(List.of(listener), kept.withResume(true));
-    assertSame(expected, state(resumed.network(), history));
+    assertSameState(expected, state(resumed.network(), history));
     assertEquals(1, listener.notes().size(), listener.notes()::toString);
     assertTrue(listener.trained() < 14 && listener.trained() >= 14 - stopAt, () -> "" + stopAt);
   }
@@ -99,12 +99,12 @@ class RecipeResumeTest {
     CharGpt resumed = new CharGpt(RecipesTest.text(), Device.cpu(), TEXT);
     Generator.seed(12345);
     History history = resumed.fit(List.of(), kept.withResume(true));
-    assertSame(expected, state(resumed.model().network(), history));
+    assertSameState(expected, state(resumed.model().network(), history));
     // Once more: the run has ended, and nothing changes.
     CharGpt again = new CharGpt(RecipesTest.text(), Device.cpu(), TEXT);
     Listener listener = new Listener();
     History same = again.fit(List.of(listener), kept.withResume(true));
-    assertSame(expected, state(again.model().network(), same));
+    assertSameState(expected, state(again.model().network(), same));
     assertEquals(List.of("resumed after epoch 3"), listener.notes());
   }
 
@@ -125,7 +125,7 @@ class RecipeResumeTest {
     Generator.seed(12345);
     Listener listener = new Listener();
     History history = resumed.fit(List.of(listener), kept.withResume(true));
-    assertSame(expected, state(resumed.model().network(), history));
+    assertSameState(expected, state(resumed.model().network(), history));
     assertEquals(List.of("resumed in epoch 1 after batch 2"), listener.notes());
   }
 

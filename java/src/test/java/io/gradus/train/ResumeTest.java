@@ -1,6 +1,6 @@
 package io.gradus.train;
 
-import static io.gradus.train.StoppedRuns.assertSame;
+import static io.gradus.train.StoppedRuns.assertSameState;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -166,7 +166,7 @@ class ResumeTest {
     Run whole = new Run(recipe, folder.resolve("whole"), false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
-    assertSame(expected, stoppedAndResumed(recipe, BATCHES + 3).state());
+    assertSameState(expected, stoppedAndResumed(recipe, BATCHES + 3).state());
   }
 
   static Stream<Object[]> recipesAndDevices() {
@@ -185,7 +185,7 @@ class ResumeTest {
     Listener listener = new Listener();
     Run whole = new Run(recipe, none, false, listener, device, true);
     whole.trainer.fit();
-    assertSame(expected, whole.state());
+    assertSameState(expected, whole.state());
     boolean eagerly = listener.notes().stream().anyMatch(line -> line.contains("does not record"));
     assertEquals(device.equals(Device.reference()), eagerly, listener.notes()::toString);
     Path checkpoints = folder.resolve("stopped");
@@ -194,7 +194,7 @@ class ResumeTest {
     Run resumed = new Run(recipe, checkpoints, true, new Listener(), device, true);
     Generator.seed(12345);
     resumed.trainer.fit();
-    assertSame(expected, resumed.state());
+    assertSameState(expected, resumed.state());
   }
 
   @ParameterizedTest
@@ -203,7 +203,7 @@ class ResumeTest {
     Run whole = new Run(Recipe.ADAMW_COSINE, folder.resolve("whole"), false, new Listener());
     whole.trainer.fit();
     Map<String, Object> expected = whole.state();
-    assertSame(expected, stoppedAndResumed(Recipe.ADAMW_COSINE, batch).state());
+    assertSameState(expected, stoppedAndResumed(Recipe.ADAMW_COSINE, batch).state());
   }
 
   @Test
@@ -226,7 +226,7 @@ class ResumeTest {
     Map<String, Object> expected = whole.state();
     Run again = new Run(Recipe.EARLY_STOPPING, folder, true, new Listener());
     again.trainer.fit();
-    assertSame(expected, again.state());
+    assertSameState(expected, again.state());
   }
 
   @Test
@@ -262,7 +262,7 @@ class ResumeTest {
     Listener listener = new Listener();
     Run resumed = new Run(Recipe.ADAMW_COSINE, folder.resolve("nothing"), true, listener);
     resumed.trainer.fit();
-    assertSame(expected, resumed.state());
+    assertSameState(expected, resumed.state());
     assertEquals(List.of(), listener.notes());
   }
 
@@ -281,7 +281,7 @@ class ResumeTest {
     Listener listener = new Listener();
     Run resumed = new Run(Recipe.ADAMW_COSINE, checkpoints, true, listener);
     resumed.trainer.fit();
-    assertSame(expected, resumed.state());
+    assertSameState(expected, resumed.state());
     assertEquals(2, listener.notes().size(), listener.notes()::toString);
     assertTrue(
         listener.notes().get(0).startsWith(newest.getFileName().toString()),

@@ -54,7 +54,7 @@ final class StoppedRuns {
   }
 
   /** Compares what runs left, and names what differs, rather than print all of it. */
-  static void assertSame(Map<String, Object> expected, Map<String, Object> actual) {
+  static void assertSameState(Map<String, Object> expected, Map<String, Object> actual) {
     assertEquals(expected.keySet(), actual.keySet());
     List<String> differing =
         expected.keySet().stream()
