@@ -33,7 +33,7 @@ final class StepContest extends Contest {
 
   @Override
   double tolerance() {
-    return plan.tolerance();
+    return plan.tolerance() * workload.amplification();
   }
 
   @Override

@@ -145,7 +145,7 @@ class ContestTest {
 
   @Test
   void lossesMustBeNumbersAndAsMany() {
-    assertEquals(0.5, Result.difference(List.of(2.0, 1.0), List.of(2.0, 1.5)));
+    assertEquals(0.25, Result.difference(List.of(2.0, 1.0), List.of(2.0, 1.5)));
     assertTrue(disagrees(Result.difference(List.of(2.0, 1.0), List.of(2.0))));
     assertTrue(disagrees(Result.difference(List.of(2.0), List.of(Double.NaN))));
     assertFalse(disagrees(Result.difference(List.of(2.0), List.of(2.001))));
