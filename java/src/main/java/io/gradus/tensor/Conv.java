@@ -32,9 +32,9 @@ public final class Conv {
    * with OH = floor((H + 2 padH - dilationH (KH - 1) - 1) / strideH) + 1, OW likewise. N may be 0.
    * Any floating type, the same for all; 16-bit types sum in float32. Differentiable any number of
    * times. On {@code cpu}, kernels of 3 x 3 with stride 1 and at least 16 channels on both sides
-   * may be computed by Winograd's algorithm, except in float64: with about three times the error of
-   * plain sums (8e-7 of the results with 64 channels), and an infinity or a NaN may reach four
-   * pixels further.
+   * may be computed by Winograd's algorithm, except in float64: with two to three times the error
+   * of plain sums (6.5e-7 of the results with 64 channels, root mean square), and an infinity or a
+   * NaN may reach four pixels further.
    *
    * <p>Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
    *
